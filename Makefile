@@ -1,0 +1,65 @@
+# make run: everything from nothing to the catalog. make test: the same set-up, then the tests. make help: the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+TARGETS ?=
+CONFIG ?=
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# The first Python of a supported version that really runs; PYTHON=... overrides it.
+PYTHON ?= $(shell for p in python3 python python3.12 python3.13 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+.venv/.ready: requirements/dev.txt requirements/nodeps.txt
+	@[ -n "$(PYTHON)" ] || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one or give PYTHON=/path/to/python3" >&2; exit 1; }
+	@if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then \
+	  echo "setting up .venv with uv"; \
+	  uv venv --quiet --allow-existing --no-project --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
+	  uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.txt; \
+	  uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r requirements/nodeps.txt; \
+	else \
+	  echo "setting up .venv with pip"; \
+	  $(PYTHON) -m venv .venv; \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt; \
+	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/nodeps.txt; \
+	fi
+	@touch $@
+
+setup: .venv/.ready  ## make .venv from the pinned requirements
+
+run: setup  ## everything, then the report (CORES=N, CONFIG="file.yaml ...", TARGETS="...")
+	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) $(if $(TARGETS),-- $(TARGETS))
+	$(if $(TARGETS),,$(MAKE) --no-print-directory report)
+
+report: setup  ## results/report.zip (CONFIG as for run)
+	@$(BIN)/python scripts/write_report.py $(if $(CONFIG),--configfile $(CONFIG))
+
+test: setup  ## the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## format and lint, as the tests check them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakemake --lint
+
+docs: setup  ## docs/configuration.md from the schema
+	$(BIN)/python scripts/document_config.py
+
+rulegraph: setup  ## images/rulegraph.svg
+	$(BIN)/snakemake --rulegraph dot 2>/dev/null | dot -Tsvg > images/rulegraph.svg
+
+lock:  ## requirements/*.txt from requirements/*.in (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header requirements/run.in -o requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-deps --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header requirements/nodeps.in -o requirements/nodeps.txt
+
+clean:  ## remove results and logs of every run
+	rm -rf results logs .snakemake
+
+.PHONY: help setup run report test lint docs rulegraph lock clean

@@ -1,0 +1,64 @@
+# Skyloom: telescope archives to source catalogs. This file is the table of contents.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=RESULTS,
+    logs=LOGS,
+
+
+wildcard_constraints:
+    case="|".join(CASES),
+    archive="embedded|local|alma",
+    chunk=r"\d{3}",
+    shard=r"\d{3}",
+    model="[a-z][a-z0-9_]*",
+    member=r"\d+",
+    dataset="[a-z][a-z0-9_]*",
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/write_config.smk"
+include: "rules/simulate_archive.smk"
+include: "rules/query_archive.smk"
+include: "rules/download_fits.smk"
+include: "rules/crop.smk"
+include: "rules/label_objects.smk"
+include: "rules/augment.smk"
+include: "rules/build_dataset.smk"
+include: "rules/train.smk"
+include: "rules/calibrate.smk"
+include: "rules/evaluate.smk"
+include: "rules/infer.smk"
+include: "rules/build_catalog.smk"
+include: "rules/plots.smk"
+include: "rules/studies.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/catalog.csv",
+        "<results>/config.yaml",
+        results_of(
+            "<results>/{case}/catalog.csv",
+            "<results>/{case}/acknowledgement.txt",
+            "<results>/{case}/metrics/scores.csv",
+        ),
+        every_plot,
+
+
+onsuccess:
+    print(summary(RESULTS))
+
+
+onerror:
+    print("A step failed; its log is shown above and kept in", LOGS)

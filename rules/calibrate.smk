@@ -1,0 +1,27 @@
+# A network's scores on the validation split in; temperature, threshold and their intervals out.
+
+
+rule calibrate:
+    input:
+        models=members,
+        dataset=model_dataset,
+        script="scripts/calibrate.py",
+        library=library("scripts/calibrate.py"),
+    output:
+        calibration="<results>/{case}/models/{model}.calibration.json",
+    log:
+        "<logs>/{case}/calibrate_{model}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/calibrate_{model}.tsv"
+    conda:
+        "../envs/calibrate.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        settings=settings("calibrate"),
+    shell:
+        "python {input.script}"
+        " --case {wildcards.case} --settings {params.settings:q}"
+        " --models {input.models} --dataset {input.dataset} --output {output.calibration} > {log:q} 2>&1"

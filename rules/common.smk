@@ -1,0 +1,173 @@
+# Configuration and the helpers of all rules; no rule stands here.
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir).resolve() / "scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+from skyloom.config.load import load
+from skyloom.errors import UserError
+from skyloom.workflow.closure import closure
+from skyloom.workflow.interpreter import prefer_this_python
+from skyloom.workflow.summary import summary
+
+try:
+    CONFIG, CASES = load(workflow.config_settings.configfiles, workflow.config_settings.config)
+except UserError as error:
+    raise WorkflowError(f"configuration: {error}") from None
+
+prefer_this_python()
+
+RUN = CONFIG["run"]["name"]
+SEED = CONFIG["run"]["seed"]
+CHUNKS = CONFIG["run"]["chunks"]
+RESULTS = f"results/{RUN}" if RUN else "results"
+LOGS = f"logs/{RUN}" if RUN else "logs"
+
+
+def library(script):
+    """Return an input function: the library files that the script imports, for the job's case."""
+
+    def files(wildcards):
+        return closure(script, wildcards.get("case"))
+
+    return files
+
+
+def settings(section):
+    """Return a params function: one section of the case's settings as JSON, and nothing else of the config."""
+
+    def value(wildcards):
+        node = CONFIG["cases"][wildcards.case]
+        for key in section.format(**wildcards).split("."):
+            node = node[key]
+        return json.dumps(node, sort_keys=True)
+
+    return value
+
+
+def numbers(count):
+    return [f"{number:03d}" for number in range(count)]
+
+
+def searched(case):
+    return CASES[case].archive["service"]
+
+
+def chunks(pattern, which="all"):
+    """Return an input function: `pattern` for every chunk of every training archive, or of the searched one."""
+
+    def files(wildcards):
+        case = CASES[wildcards.case]
+        names = {"training": case.training_archives, "searched": [searched(wildcards.case)]}[which]
+        return expand(pattern, case=wildcards.case, archive=names, chunk=numbers(CHUNKS), allow_missing=True)
+
+    return files
+
+
+def simulated(pattern):
+    """Return an input function: `pattern` for every shard, if the job's archive is the embedded one."""
+
+    def files(wildcards):
+        if wildcards.get("archive", "embedded") != "embedded":
+            return []
+        shards = numbers(CASES[wildcards.case].embedded.shards)
+        return expand(pattern, case=wildcards.case, shard=shards)
+
+    return files
+
+
+def truth(wildcards):
+    """Return the truth tables of the embedded archive, if it trains."""
+    if "embedded" not in CASES[wildcards.case].training_archives:
+        return []
+    return simulated("<results>/{case}/embedded/simulated/shard_{shard}.truth.ecsv")(wildcards)
+
+
+def label_file(wildcards):
+    """Return the case's table of labels, if an archive trains whose truth is not known by itself."""
+    case = CASES[wildcards.case]
+    return case.labels.file if case.labels.file and set(case.training_archives) - {"embedded"} else []
+
+
+def shard_count(wildcards):
+    return CASES[wildcards.case].embedded.shards
+
+
+def beside(pattern):
+    """Return a params function: a path that is no output, because it must survive a failed job."""
+
+    def path(wildcards):
+        return pattern.format(results=RESULTS, **wildcards)
+
+    return path
+
+
+def members(wildcards):
+    count = CASES[wildcards.case].models[wildcards.model].members
+    return expand(
+        "<results>/{case}/models/{model}_{member}.keras",
+        case=wildcards.case,
+        model=wildcards.model,
+        member=range(count),
+    )
+
+
+def catalog_models(wildcards):
+    case = CASES[wildcards.case]
+    return expand(
+        "<results>/{case}/models/{model}_{member}.keras",
+        case=wildcards.case,
+        model=case.catalog_model,
+        member=range(case.models[case.catalog_model].members),
+    )
+
+
+def catalog_calibration(wildcards):
+    return f"<results>/{wildcards.case}/models/{CASES[wildcards.case].catalog_model}.calibration.json"
+
+
+def model_dataset(wildcards):
+    model = CASES[wildcards.case].models[wildcards.model]
+    return f"<results>/{wildcards.case}/datasets/{model.dataset}.h5"
+
+
+def every_model(pattern):
+    """Return an input function: `pattern` for every model of the case."""
+
+    def files(wildcards):
+        return expand(
+            pattern, case=wildcards.case, model=list(CASES[wildcards.case].models), allow_missing=True
+        )
+
+    return files
+
+
+def every_member(pattern):
+    """Return an input function: `pattern` for every member of every model of the case."""
+
+    def files(wildcards):
+        return [
+            path
+            for name, model in CASES[wildcards.case].models.items()
+            for path in expand(pattern, case=wildcards.case, model=name, member=range(model.members))
+        ]
+
+    return files
+
+
+def results_of(*patterns):
+    """Return an input function: the patterns for every case that runs."""
+
+    def files(wildcards):
+        return [path for pattern in patterns for path in expand(pattern, case=list(CASES))]
+
+    return files
+
+
+def catalog_model_settings(wildcards):
+    case = CASES[wildcards.case]
+    return settings(f"models.{case.catalog_model}")(wildcards)

@@ -1,0 +1,1 @@
+# Results in, figures out, each with its caption in the report.

@@ -1,0 +1,30 @@
+# A dataset in, one member of one network out. Killed at any epoch, the next run goes on from its checkpoint.
+
+
+rule train:
+    input:
+        dataset=model_dataset,
+        script="scripts/train.py",
+        library=library("scripts/train.py"),
+    output:
+        model="<results>/{case}/models/{model}_{member}.keras",
+        history="<results>/{case}/models/{model}_{member}.history.csv",
+    log:
+        "<logs>/{case}/train_{model}_{member}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/train_{model}_{member}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        settings=settings("models.{model}"),
+        seed=SEED,
+        checkpoint=beside("{results}/{case}/models/{model}_{member}.checkpoint"),
+    shell:
+        "python {input.script}"
+        " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --model {wildcards.model} --member {wildcards.member} --dataset {input.dataset}"
+        " --checkpoint {params.checkpoint:q} --output {output.model} --history {output.history} > {log:q} 2>&1"

@@ -1,0 +1,23 @@
+# The configuration in, the same beside the results out.
+
+
+rule write_config:
+    input:
+        script="scripts/write_config.py",
+        library=library("scripts/write_config.py"),
+    output:
+        config="<results>/config.yaml",
+    params:
+        config=json.dumps(CONFIG, sort_keys=True),
+    log:
+        "<logs>/write_config.log",
+    benchmark:
+        "<logs>/benchmarks/write_config.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    conda:
+        "../envs/write_config.yaml"
+    shell:
+        "python {input.script} --config {params.config:q} --output {output.config} > {log:q} 2>&1"

@@ -1,0 +1,1 @@
+"""Discs with winds: which protoplanetary discs show dust lifted by a wind?"""

@@ -1,0 +1,140 @@
+"""Rows of a catalog: objects joined with their probabilities, one case or several."""
+
+from collections import Counter
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from ..errors import UserError
+from .columns import Column, chosen
+from .names import iau_name
+
+USED = ("train", "validation")
+"""Splits whose objects the networks or their calibration have seen."""
+
+
+def used_objects(objects: Table, labels: Table) -> np.ndarray:
+    """Return which objects the networks have seen, and so cannot be classified fairly.
+
+    An object counts as seen if its label trained or calibrated a network, or if it lies in an image with the very
+    content (``data_sha256``) of one that did, under whatever name.
+
+    Parameters
+    ----------
+    objects : astropy.table.Table
+        With the columns ``object_id`` and, if known, ``data_sha256``.
+    labels : astropy.table.Table
+        With the columns ``object_id`` and ``split``.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (len(objects),)
+    """
+    seen = {str(row["object_id"]) for row in labels if str(row["split"]) in USED}
+    used = np.array([str(name) in seen for name in objects["object_id"]], dtype=bool)
+    if "data_sha256" in objects.colnames:
+        used |= np.isin(np.asarray(objects["data_sha256"], dtype=str), np.asarray(objects["data_sha256"][used], str))
+    return used
+
+
+def join_predictions(objects: Table, predictions: Table) -> Table:
+    """Return the predictions in the order of the objects, one each.
+
+    Raises
+    ------
+    UserError
+        If an object is there twice, or has no prediction, or two, or if a prediction has no object.
+    """
+    for what, table in (("object", objects), ("prediction", predictions)):
+        twice = [name for name, count in Counter(map(str, table["object_id"])).items() if count > 1]
+        if twice:
+            raise UserError(f"the {what} `{twice[0]}` is there twice ({len(twice)} such); give each file once.")
+    place = {str(name): row for row, name in enumerate(predictions["object_id"])}
+    missing = [str(name) for name in objects["object_id"] if str(name) not in place]
+    if missing:
+        raise UserError(f"the object `{missing[0]}` has no prediction ({len(missing)} such); run infer on all chunks.")
+    if len(place) > len(objects):
+        unknown = min(set(place) - {str(name) for name in objects["object_id"]})
+        raise UserError(f"the prediction `{unknown}` has no object; give the chunks of objects that infer was run on.")
+    return predictions[np.array([place[str(name)] for name in objects["object_id"]], dtype=int)]
+
+
+def make_catalog(
+    columns: list[Column], case: str, objects: Table, predictions: Table, labels: Table, config: str, version: str
+) -> Table:
+    """Return the catalog of one case, ordered by position.
+
+    Parameters
+    ----------
+    columns : list of `Column`
+        The whole definition.
+    case : str
+        Name of the case.
+    objects : astropy.table.Table
+        What crop measured, without the objects that trained.
+    predictions : astropy.table.Table
+        One row an object, in the same order (`join_predictions`).
+    labels : astropy.table.Table
+        With the columns ``object_id`` and ``label``.
+    config, version : str
+        Hash of the settings, and version of the program.
+
+    Raises
+    ------
+    UserError
+        If the tables lack a column.
+    """
+    known = {str(row["object_id"]): int(row["label"]) for row in labels}
+    names = [str(name) for name in objects["object_id"]]
+    n = len(objects)
+    made = {
+        "case": np.full(n, case),
+        "known": np.ma.MaskedArray([known.get(name, 0) for name in names], [name not in known for name in names]),
+        "config": np.full(n, config),
+        "version": np.full(n, version),
+    }
+    tables = {"objects": objects, "predictions": predictions}
+    catalog = Table()
+    for column in chosen(columns, set(objects.colnames)):
+        table, _, key = column.source.partition(".")
+        if table in tables:
+            if key not in tables[table].colnames:
+                raise UserError(f"the {table} have no column `{key}` for the catalog's `{column.name}`.")
+            values = tables[table][key]
+        elif column.name == "name":
+            # From the rounded position, so that a reader can make the name from the row.
+            values = [iau_name(ra, dec) for ra, dec in zip(catalog_position(catalog, objects), strict=True)]
+        else:
+            values = made[column.name]
+        catalog[column.name] = column.filled(values)
+    return ordered(catalog)
+
+
+def merge_catalogs(columns: list[Column], catalogs: list[Table]) -> Table:
+    """Return the catalogs of several cases as one, each column masked in the cases that do not have it.
+
+    Raises
+    ------
+    UserError
+        If a row is there twice.
+    """
+    present = [column for column in columns if any(column.name in catalog.colnames for catalog in catalogs)]
+    parts = []
+    for catalog in catalogs:
+        part = Table()
+        for column in present:
+            has = column.name in catalog.colnames
+            part[column.name] = column.filled(catalog[column.name]) if has else column.empty(len(catalog))
+        parts.append(part)
+    merged = ordered(vstack(parts, metadata_conflicts="silent"))
+    rows = Counter(zip(map(str, merged["case"]), map(str, merged["id"]), strict=True))
+    twice = [row for row, count in rows.items() if count > 1]
+    if twice:
+        raise UserError(f"the row `{twice[0][1]}` of the case {twice[0][0]} is there twice; give each catalog once.")
+    return merged
+
+
+def ordered(catalog: Table) -> Table:
+    """Return the rows by case, right ascension, declination and id: an order that hangs on nothing else."""
+    keys = [np.asarray(catalog[name]) for name in ("id", "dec", "ra", "case")]
+    return catalog[np.lexsort(keys)]

@@ -1,0 +1,110 @@
+"""Cutouts on disk: one HDF5 file a chunk of the archive."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import existing, written_whole
+
+_TEXT = ("id", "header", "scaled_header")
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """Cutouts of n objects.
+
+    Attributes
+    ----------
+    id : numpy.ndarray of str, shape (n,)
+        Object identifiers.
+    native : numpy.ndarray, shape (n, side, side), float32
+        At the archive's pixels [Jy/beam], NaN where not observed.
+    scaled : numpy.ndarray, shape (n, side, side), float32
+        Scaled by the object's size [S/N], NaN where not observed.
+    rms : numpy.ndarray, shape (n,), float32
+        Noise of the native cutout at the object [Jy/beam].
+    header, scaled_header : numpy.ndarray of str, shape (n,)
+        FITS header with the celestial WCS of either cutout.
+    native_beam, scaled_beam : numpy.ndarray, shape (n, 3), float32
+        FWHM of the major and minor axis [pixel] and position angle [deg, North to East] in either cutout.
+    """
+
+    id: np.ndarray
+    native: np.ndarray
+    scaled: np.ndarray
+    rms: np.ndarray
+    header: np.ndarray
+    scaled_header: np.ndarray
+    native_beam: np.ndarray
+    scaled_beam: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.id)
+
+    def take(self, rows: np.ndarray) -> "Cutouts":
+        """Return some of the objects, by index or mask."""
+        return Cutouts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def no_cutouts(side: int) -> Cutouts:
+    """Return the cutouts of a chunk without objects."""
+    empty = np.zeros((0, side, side), np.float32)
+    text, beam = np.zeros(0, dtype=str), np.zeros((0, 3), np.float32)
+    return Cutouts(text, empty, empty, np.zeros(0, np.float32), text, text, beam, beam)
+
+
+def joined(parts: Iterable[Cutouts]) -> Cutouts:
+    """Return several sets of cutouts as one, in the order given.
+
+    Raises
+    ------
+    UserError
+        If the cutouts have different sides.
+    """
+    parts = list(parts)
+    sides = sorted({part.native.shape[1] for part in parts})
+    if len(sides) > 1:
+        raise UserError(f"cutouts have different sides ({sides} pixels); make them again with one `crop.size`.")
+    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Cutouts)}
+    return Cutouts(**columns)
+
+
+def write_cutouts(path: str | Path, cutouts: Cutouts, attrs: Mapping[str, str]) -> None:
+    """Write cutouts, whole or not at all; equal cutouts give equal bytes."""
+    import h5py
+
+    with written_whole(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update(attrs)
+        for field in fields(Cutouts):
+            value = getattr(cutouts, field.name)
+            if field.name in _TEXT:
+                file.create_dataset(field.name, data=value.astype(object), dtype=h5py.string_dtype())
+            else:
+                chunks = (1, *value.shape[1:]) if value.ndim == 3 and len(value) else None
+                file.create_dataset(field.name, data=value.astype(np.float32, copy=False), chunks=chunks)
+
+
+def read_cutouts(path: str | Path) -> tuple[Cutouts, dict]:
+    """Return the cutouts of a file and the file's attributes (case, config_hash, version).
+
+    Raises
+    ------
+    UserError
+        If the file does not hold cutouts.
+    """
+    import h5py
+
+    path = existing(path, "a file of cutouts")
+    try:
+        with h5py.File(path) as file:
+            columns = {}
+            for field in fields(Cutouts):
+                stored = file[field.name]
+                columns[field.name] = stored.asstr()[:].astype(str) if field.name in _TEXT else stored[:]
+            return Cutouts(**columns), dict(file.attrs)
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as cutouts ({error}); make it again.") from error
