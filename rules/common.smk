@@ -171,3 +171,12 @@ def results_of(*patterns):
 def catalog_model_settings(wildcards):
     case = CASES[wildcards.case]
     return settings(f"models.{case.catalog_model}")(wildcards)
+
+
+def tuned_dataset(wildcards):
+    case = CASES[wildcards.case]
+    return f"<results>/{wildcards.case}/datasets/{case.models[case.tune.model].dataset}.h5"
+
+
+def tuned_model_settings(wildcards):
+    return settings(f"models.{CASES[wildcards.case].tune.model}")(wildcards)

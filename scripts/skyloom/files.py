@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,13 +32,20 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _disk_full(error, path.parent):
             raise UserError(f"{path}: the disk is full; free some space and run again.") from error
         if error.errno in (errno.EACCES, errno.EROFS) and str(path.parent) in str(error.filename or ""):
             raise UserError(f"{path}: the folder cannot be written; check its permissions.") from error
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _disk_full(error: OSError, folder: Path) -> bool:
+    # numpy and astropy report a full disk without an error number; then the space that is left decides.
+    if error.errno is None and folder.is_dir():
+        return shutil.disk_usage(folder).free < 2**20
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -76,11 +84,18 @@ def write_table(path: str | os.PathLike, table) -> None:
 
 
 def read_table(path: str | os.PathLike, what: str = "a table"):
-    """Read an ECSV or CSV table written by `write_table`; a broken one is a `UserError` that names it."""
+    """Read an ECSV or CSV table written by `write_table`; a broken one is a `UserError` that names it.
+
+    Empty texts stay empty texts, which astropy would mask.
+    """
     from astropy.table import Table
 
     path = existing(path, what)
     try:
-        return Table.read(path, format="ascii.ecsv" if path.suffix == ".ecsv" else "ascii.csv")
+        table = Table.read(path, format="ascii.ecsv" if path.suffix == ".ecsv" else "ascii.csv")
+        for name in table.colnames:
+            if table[name].dtype.kind == "U" and hasattr(table[name], "filled"):
+                table[name] = table[name].filled("")
+        return table
     except Exception as error:
         raise UserError(f"{path}: cannot be read as {what} ({error}); make it again.") from error

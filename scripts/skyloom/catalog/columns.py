@@ -29,7 +29,7 @@ class Column:
         As ``resources/columns.yaml`` explains.
     source : str
         Where the value comes from; the key ``from`` in the file.
-    null : bool
+    nullable : bool
         Whether the value may be masked.
     """
 
@@ -39,7 +39,7 @@ class Column:
     dtype: str
     ucd: str
     description: str
-    null: bool
+    nullable: bool
     unit: str | None = None
     format: str = ""
     error: str = ""
@@ -64,7 +64,7 @@ class Column:
             data = np.where(mask, np.nan, data).astype(np.float64) * self._factor(values)
             mask |= ~np.isfinite(data)
             # 0.0 + turns a rounded -0.0 into 0.0, which is one number to all readers.
-            data = np.array([0.0 if hidden else 0.0 + float(f"{x:{self.format}}") for x, hidden in zip(data, mask)])
+            data = np.array([0.0 + float(f"{value:{self.format}}") for value in np.where(mask, 0.0, data)])
         elif self.dtype == "text":
             data = np.where(mask, "", data.astype(str)).astype(str)
             mask |= data == ""
@@ -144,7 +144,7 @@ def reference(columns: list[Column]) -> str:
         group = "" if column.group == COMMON else f" ({column.group} only)"
         lines.append(
             f"| `{column.name}` | {column.unit or ''} | {column.dtype} | {column.description}{group} "
-            f"| `{column.ucd}` | {'yes' if column.null else 'no'} |"
+            f"| `{column.ucd}` | {'yes' if column.nullable else 'no'} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -174,7 +174,7 @@ def _problem(column: Column) -> str:
         return f"{column.ucd!r} is no valid UCD1+"
     if column.source != "made" and column.source.partition(".")[0] not in ("objects", "predictions"):
         return f"from {column.source!r} should be objects.<column>, predictions.<column> or made"
-    if column.dtype == "bool" and column.null:
+    if column.dtype == "bool" and column.nullable:
         return "a bool cannot be masked in every format; use an int"
     if column.dtype in ("int", "float"):
         try:

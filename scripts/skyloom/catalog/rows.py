@@ -84,30 +84,30 @@ def make_catalog(
     UserError
         If the tables lack a column.
     """
-    known = {str(row["object_id"]): int(row["label"]) for row in labels}
-    names = [str(name) for name in objects["object_id"]]
-    n = len(objects)
-    made = {
-        "case": np.full(n, case),
-        "known": np.ma.MaskedArray([known.get(name, 0) for name in names], [name not in known for name in names]),
-        "config": np.full(n, config),
-        "version": np.full(n, version),
-    }
+    wanted = chosen(columns, set(objects.colnames))
     tables = {"objects": objects, "predictions": predictions}
     catalog = Table()
-    for column in chosen(columns, set(objects.colnames)):
+    for column in wanted:
         table, _, key = column.source.partition(".")
         if table in tables:
             if key not in tables[table].colnames:
                 raise UserError(f"the {table} have no column `{key}` for the catalog's `{column.name}`.")
-            values = tables[table][key]
-        elif column.name == "name":
-            # From the rounded position, so that a reader can make the name from the row.
-            values = [iau_name(ra, dec) for ra, dec in zip(catalog_position(catalog, objects), strict=True)]
-        else:
-            values = made[column.name]
-        catalog[column.name] = column.filled(values)
-    return ordered(catalog)
+            catalog[column.name] = column.filled(tables[table][key])
+    catalog["ra"][catalog["ra"] >= 360] = 0.0  # rounded up to the full circle
+    known = {str(row["object_id"]): int(row["label"]) for row in labels}
+    unknown = [str(name) not in known for name in catalog["id"]]
+    made = {
+        # From the rounded position, so that a reader gets the same name from the row.
+        "name": [iau_name(row["ra"], row["dec"]) for row in catalog],
+        "case": np.full(len(catalog), case),
+        "known": np.ma.MaskedArray([known.get(str(name), 0) for name in catalog["id"]], unknown),
+        "config": np.full(len(catalog), config),
+        "version": np.full(len(catalog), version),
+    }
+    for column in wanted:
+        if column.source == "made":
+            catalog[column.name] = column.filled(made[column.name])
+    return ordered(catalog[[column.name for column in wanted]])
 
 
 def merge_catalogs(columns: list[Column], catalogs: list[Table]) -> Table:

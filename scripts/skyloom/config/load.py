@@ -1,67 +1,19 @@
 """Read, merge and validate the configuration, and say in one sentence what is wrong with it."""
 
-import difflib
 import importlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import UserError
-from .schema import Archive, CaseSettings, Config
+from .merge import Merged, read_yaml
+from .schema import VERSION, Archive, CaseSettings, Config
+from .words import Words, nearest
 
 DEFAULT = Path("config/config.yaml")
 CASES = Path("config/cases")
-
-
-def read_yaml(path: Path) -> dict:
-    """Return the mapping in a YAML file."""
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise UserError(f"{path}: the config file cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = f" in line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        raise UserError(f"{path}: not valid YAML{line}; check the indentation and the colons there.") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: should hold `key: value` lines, not a {type(content).__name__}.")
-    return content
-
-
-class Merged:
-    """A nested mapping merged from several sources, which remembers where each key came from."""
-
-    def __init__(self):
-        """Start with nothing."""
-        self.values: dict = {}
-        self.sources: dict[tuple, str] = {}
-
-    def add(self, values: Mapping, source: str) -> None:
-        """Merge `values` over what is there; mappings are merged, everything else is replaced."""
-        self._merge(self.values, values, source, ())
-
-    def _merge(self, into: dict, values: Mapping, source: str, path: tuple) -> None:
-        for key, value in values.items():
-            here = (*path, key)
-            self.sources[here] = source
-            if isinstance(value, Mapping):
-                if not isinstance(into.get(key), dict):
-                    into[key] = {}
-                self._merge(into[key], value, source, here)
-            else:
-                into[key] = value
-
-    def source(self, path: tuple) -> str:
-        """Return the file that set the key, or the nearest one above it."""
-        while path:
-            if path in self.sources:
-                return self.sources[path]
-            path = path[:-1]
-        return str(DEFAULT)
 
 
 def load(
@@ -90,36 +42,22 @@ def load(
     UserError
         If a file cannot be read or a key is wrong; the sentence names the key, the file and the nearest valid key.
     """
-    root = Path(root)
-    merged = Merged()
-    merged.add(read_yaml(root / DEFAULT), str(DEFAULT))
-    available = sorted(path.stem for path in (root / CASES).glob("*.yaml"))
-    for case in available:
-        merged.add({"cases": {case: read_yaml(root / CASES / f"{case}.yaml")}}, str(CASES / f"{case}.yaml"))
-    for path in config_files:
-        merged.add(read_yaml(Path(path)), str(path))
-    if overrides:
-        merged.add(overrides, "--config")
-
-    top = _validated(Config, merged.values, (), merged)
+    layers = _layers(Path(root), config_files, overrides)
+    available = [at[1] for _, _, at in layers if at]
+    merged = Merged(str(DEFAULT))
+    for values, source, at in layers:
+        merged.add({at[0]: {at[1]: values}} if at else values, source)
+    _check_version(merged)
+    top = _validated(Config, merged)
     for case in top.cases:
         _known_case(case, available, ("cases", case), merged)
-    chosen = available if top.run.cases == "all" else top.run.cases
+    chosen = available if top.run.cases == "all" else list(dict.fromkeys(top.run.cases))
     for case in chosen:
         _known_case(case, available, ("run", "cases"), merged)
-    cases, resolved = {}, top.model_dump(mode="json")
-    for case in chosen:
-        settings = _validated(case_schema(case), merged.values["cases"][case], ("cases", case), merged)
-        archive = Merged()
-        archive.add(merged.values.get("archive", {}), "")
-        archive.add(settings.archive, "")
-        prefix = ("cases", case, "archive") if settings.archive else ("archive",)
-        settings.archive = _validated(Archive, archive.values, prefix, merged).model_dump(mode="json")
-        _consistent(case, settings, merged)
-        cases[case] = settings
-        resolved["cases"][case] = settings.model_dump(mode="json")
-    resolved["cases"] = {case: resolved["cases"][case] for case in chosen}
-    resolved["run"]["cases"] = list(chosen)
+    cases = {case: _case_settings(case, layers) for case in chosen}
+    resolved = top.model_dump(mode="json")
+    resolved["run"]["cases"] = chosen
+    resolved["cases"] = {case: settings.model_dump(mode="json") for case, settings in cases.items()}
     return resolved, cases
 
 
@@ -147,109 +85,117 @@ def section_settings(case: str, section: str, given: str | None):
         Dotted path in the case's settings, e.g. ``"crop"`` or ``"models.windnet"``.
     given : str or None
         JSON text, or the path of a YAML or JSON file; None takes the project's own config files.
+
+    Raises
+    ------
+    UserError
+        If there is no such case or section, or a key is wrong.
     """
+    available = sorted(path.stem for path in (Path(__file__).parents[1] / "cases").glob("[a-z]*.py"))
+    if case not in available:
+        raise UserError(f"--case: there is no case `{case}`; {_hint(case, available)}")
     if given is None:
-        _, cases = load(overrides={"run": {"cases": [case]}})
-        value = cases[case]
+        value = load(overrides={"run": {"cases": [case]}})[1][case]
         for key in section.split("."):
-            value = value[key] if isinstance(value, dict) else getattr(value, key)
+            inner = value if isinstance(value, dict) else dict(value)
+            if key not in inner:
+                raise UserError(f"{CASES / case}.yaml: there is no `{section}`; {_hint(key, list(inner))}")
+            value = inner[key]
         return Archive(**value) if section == "archive" else value
-    model: type[BaseModel] = case_schema(case)
-    for key in section.split("."):
-        model = Archive if key == "archive" else _inner(model, key)
-    if given.lstrip().startswith("{"):
-        source = "--settings"
+    as_text = given.lstrip().startswith("{")
+    merged = Merged("--settings" if as_text else given)
+    if as_text:
         try:
-            values = json.loads(given)
-        except ValueError as error:
-            raise UserError(f"--settings: not valid JSON ({error}).") from error
+            merged.add(json.loads(given), "--settings")
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"--settings: not valid JSON ({error}); give a file, or correct the text.") from error
     else:
-        source, values = given, read_yaml(Path(given))
-    merged = Merged()
-    merged.add(values, source)
-    return _validated(model, merged.values, (), merged)
+        merged.add(read_yaml(Path(given)), given)
+    return _validated(_section_model(case_schema(case), section), merged)
 
 
-def _inner(model, key: str):
-    if not isinstance(model, type):
-        return model
-    annotation = model.model_fields[key].annotation
-    if getattr(annotation, "__origin__", None) is dict:
-        # `models.<name>`: the next key is a name, every one of which has the same model.
-        return _Named(annotation.__args__[1])
-    return annotation
+def _layers(root: Path, config_files: Iterable, overrides: Mapping | None) -> list[tuple[Mapping, str, tuple]]:
+    """Return what every source says, its name, and where in the configuration it belongs, the strongest last."""
+    layers = [(read_yaml(root / DEFAULT), str(DEFAULT), ())]
+    for path in sorted((root / CASES).glob("*.yaml")):
+        layers.append((read_yaml(path), str(CASES / path.name), ("cases", path.stem)))
+    layers += [(read_yaml(Path(path)), str(path), ()) for path in config_files]
+    if overrides:
+        layers.append((overrides, "--config", ()))
+    return layers
 
 
-class _Named:
-    def __init__(self, model: type[BaseModel]):
-        self.model = model
+def _case_settings(case: str, layers: list) -> CaseSettings:
+    """Return the settings of one case; a later source's `archive:` wins, be it the common one or the case's own."""
+    merged = Merged(str(CASES / f"{case}.yaml"))
+    for values, source, at in layers:
+        if at:
+            if at == ("cases", case):
+                merged.add(values, source)
+            continue
+        if "archive" in values:
+            merged.add({"archive": values["archive"]}, source)
+        own = values.get("cases")
+        own = own.get(case) if isinstance(own, Mapping) else None
+        if isinstance(own, Mapping):
+            merged.add(own, source, ("cases", case))
+    settings = _validated(case_schema(case), merged)
+    settings.archive = _validated(Archive, merged, ("archive",)).model_dump(mode="json")
+    settings.tune.model = settings.tune.model or settings.catalog_model
+    for key, name in (("catalog_model", settings.catalog_model), ("tune.model", settings.tune.model)):
+        if name not in settings.models:
+            _wrong(merged, key, f"is '{name}', which is no model of the case; {_hint(name, list(settings.models))}")
+    if settings.archive["service"] == "local" and not settings.archive["local"]["folder"]:
+        _wrong(merged, "archive.service", "is local, but `archive.local.folder` is empty; name your FITS folder there.")
+    return settings
 
 
-def _validated(model, values: dict, prefix: tuple, merged: Merged):
-    if isinstance(model, _Named):
-        model = model.model
+def _check_version(merged: Merged) -> None:
+    version = merged.values.get("version", VERSION)
+    if isinstance(version, int) and version > VERSION:
+        source = merged.origin(("version",))[0]
+        raise UserError(
+            f"{source}: this config is of `version` {version}, this Skyloom knows {VERSION}; update Skyloom."
+        )
+
+
+def _section_model(model: type[BaseModel], section: str) -> type[BaseModel]:
+    """Return the model of a dotted path; below a mapping of names, any name has the mapping's model."""
+    kind = model
+    for key in section.split("."):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = Archive if key == "archive" else kind.model_fields[key].annotation
+        else:
+            kind = kind.__args__[1]
+    return kind
+
+
+def _validated(model: type[BaseModel], merged: Merged, path: tuple = ()):
+    values = merged.values
+    for key in path:
+        values = values.get(key, {})
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError(_sentence(model, error.errors()[0], prefix, merged)) from None
+        where, text, meant = Words(model).sentence(error.errors()[0])
+        source, shown = merged.origin((*path, *where))
+        if meant:
+            above = shown[: len(shown) - len(where)]
+            text += f"; did you mean `{'.'.join((*above, *meant))}`?"
+        # pydantic's own error has a page of detail that says no more than the sentence.
+        raise UserError(f"{source}: `{'.'.join(shown)}` {text}") from None
 
 
-def _sentence(model, problem: dict, prefix: tuple, merged: Merged) -> str:
-    path = tuple(str(part) for part in problem["loc"])
-    # Unions add the name of the tried type to the location; only real keys are shown.
-    keys = tuple(part for part in path if not part.startswith(("list[", "dict[", "literal[", "tuple[", "constrained")))
-    full = (*prefix, *keys)
-    where = f"{merged.source(full)}: `{'.'.join(full)}`"
-    if problem["type"] == "extra_forbidden":
-        valid = _keys_at(model, keys[:-1])
-        near = difflib.get_close_matches(keys[-1], valid, n=1, cutoff=0.4)
-        hint = f"did you mean `{near[0]}`" if near else f"valid keys are {', '.join(valid)}"
-        return f"{where} is not a known key; {hint}?" if near else f"{where} is not a known key; {hint}."
-    if problem["type"] == "missing":
-        return f"{where} is missing; add it (docs/configuration.md)."
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    given = problem.get("input")
-    near = ""
-    if problem["type"] == "literal_error" and isinstance(given, str):
-        options = [option.strip("' ") for option in problem["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        close = difflib.get_close_matches(given, options, n=1, cutoff=0.4)
-        near = f"; did you mean `{close[0]}`?" if close else ""
-    return f"{where} is {given!r}, but {message}{near}{'' if near else '.'}"
-
-
-def _keys_at(model, keys: tuple) -> list[str]:
-    for key in keys:
-        if isinstance(model, _Named):
-            model = model.model
-            continue
-        model = _inner(model, key)
-    if isinstance(model, _Named):
-        return []
-    return list(model.model_fields)
+def _wrong(merged: Merged, key: str, text: str) -> None:
+    source, shown = merged.origin(tuple(key.split(".")))
+    raise UserError(f"{source}: `{'.'.join(shown)}` {text}")
 
 
 def _known_case(case: str, available: list[str], path: tuple, merged: Merged) -> None:
     if case not in available:
-        near = difflib.get_close_matches(case, available, n=1, cutoff=0.4)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(available)}."
-        raise UserError(f"{merged.source(path)}: `{'.'.join(path)}`: there is no case `{case}`; {hint}")
+        _wrong(merged, ".".join(path), f"names a case that does not exist, `{case}`; {_hint(case, available)}")
 
 
-def _consistent(case: str, settings: CaseSettings, merged: Merged) -> None:
-    def wrong(key: str, text: str):
-        path = ("cases", case, *key.split("."))
-        raise UserError(f"{merged.source(path)}: `{'.'.join(path)}` {text}")
-
-    if settings.catalog_model not in settings.models:
-        wrong("catalog_model", f"is '{settings.catalog_model}', but the models are {', '.join(settings.models)}.")
-    if settings.tune.model not in settings.models:
-        wrong("tune.model", f"is '{settings.tune.model}', but the models are {', '.join(settings.models)}.")
-    if settings.labels.validation + settings.labels.test >= 1:
-        wrong("labels", "leaves nothing to train on; validation + test should stay below 1.")
-    archive = settings.archive
-    if archive["service"] == "local" and not archive["local"]["folder"]:
-        raise UserError(
-            f"{merged.source(('archive', 'service'))}: `archive.service` is local, "
-            "but `archive.local.folder` is empty; name the folder with your FITS files."
-        )
+def _hint(name: str, options: list[str]) -> str:
+    near = nearest(name, options)
+    return f"did you mean `{near}`?" if near else f"there is {', '.join(options) or 'none'}."

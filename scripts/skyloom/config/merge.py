@@ -19,9 +19,10 @@ class _StrictLoader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "that is a list or a mapping"
+                plain = isinstance(key_node, yaml.ScalarNode)
+                shown = f"the key `{key_node.value}`" if plain else "a key that is a list or a mapping"
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key `{shown}` is not text; put it in quotes", problem_mark=key_node.start_mark
+                    problem=f"{shown} is not text; put it in quotes", problem_mark=key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -77,11 +78,18 @@ def _problem(error: yaml.YAMLError) -> str:
 
 
 class Merged:
-    """A nested mapping merged from several sources, which remembers where each key came from."""
+    """A nested mapping merged from several sources, which remembers where each key came from.
 
-    def __init__(self):
+    Parameters
+    ----------
+    source : str
+        Where a key that no source has set would stand.
+    """
+
+    def __init__(self, source: str):
         """Start with nothing."""
         self.values: dict = {}
+        self._default = source
         self._sources: dict[tuple, tuple[str, tuple]] = {}
 
     def add(self, values: Mapping, source: str, shown: tuple = ()) -> None:
@@ -100,6 +108,7 @@ class Merged:
 
     def _merge(self, into: dict, values: Mapping, source: str, path: tuple, shown: tuple) -> None:
         for key, value in values.items():
+            key = str(key)
             here, there = (*path, key), (*shown, key)
             self._sources[here] = source, there
             if isinstance(value, Mapping):
@@ -115,4 +124,4 @@ class Merged:
             if path[:length] in self._sources:
                 source, shown = self._sources[path[:length]]
                 return source, (*shown, *path[length:])
-        return "the configuration", path
+        return self._default, path

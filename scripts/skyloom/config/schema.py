@@ -5,10 +5,12 @@ The reference page in ``docs/configuration.md`` is made from this file by ``make
 
 import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+VERSION = 1
+NAME = r"^[a-z][a-z0-9_]*$"
 
 # Plain tables in place of astropy.units, whose import takes half a second each time the rules are parsed.
 UNITS = {
@@ -58,7 +60,20 @@ Size = _quantity("data size", "30 MB")
 Time = _quantity("time", "1 s")
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Scale = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _rising(values: tuple) -> tuple:
+    if list(values) != sorted(values):
+        raise ValueError("should be two numbers, the smaller first")
+    return values
+
+
+def _leaves(annotation) -> set:
+    """Return the plain types that an annotation is made of."""
+    inner = get_args(annotation)
+    return set().union(*map(_leaves, inner)) if inner else {annotation} if isinstance(annotation, type) else set()
 
 
 class Section(BaseModel):
@@ -68,11 +83,14 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _yes_is_no_number(cls, value, info):
-        # pydantic takes true for 1; in a config it is a mistake, often an unquoted `yes` or `on`.
-        annotation = cls.model_fields[info.field_name].annotation
-        if isinstance(value, bool) and annotation in (int, float):
-            raise ValueError("should be a number")
+    def _no_conversion(cls, value, info):
+        # pydantic takes true for 1, and a number for a date (seconds since 1970); here both are mistakes.
+        kinds = _leaves(cls.model_fields[info.field_name].annotation)
+        values = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if kinds & {int, float} and bool not in kinds and any(isinstance(item, bool) for item in values):
+            raise ValueError("should hold numbers, not true or false")
+        if date in kinds and isinstance(value, int | float):
+            raise ValueError("should be a date, such as 2016-01-31")
         return value
 
 
@@ -150,13 +168,21 @@ class Archive(Section):
 class Crop(Section):
     """How objects are found in an image and cut out."""
 
-    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4)] = Field(100, description="Side of a cutout in pixels.")
-    detect_snr: Annotated[float, Field(gt=1)] = Field(5.0, description="Threshold of the segmentation in local rms.")
-    grow_snr: Annotated[float, Field(gt=0)] = Field(3.0, description="Segments grow out to this many local rms.")
+    size: Annotated[int, Field(ge=16, le=1024, multiple_of=4), unit("pix")] = Field(
+        100, description="Side of a cutout."
+    )
+    detect_snr: Annotated[float, Field(gt=1), unit("local rms")] = Field(
+        5.0, description="Threshold of the segmentation."
+    )
+    grow_snr: Annotated[float, Field(gt=0), unit("local rms")] = Field(
+        3.0, description="Segments grow out to this level."
+    )
     largest_count: Count = Field(8, description="At most this many objects an image, brightest first.")
-    view: Annotated[float, Field(gt=1)] = Field(6.0, description="Side of the scaled cutout in object sizes.")
-    smallest_view: Annotated[float, Field(gt=1)] = Field(
-        16.0, description="The scaled cutout is at least this many beams wide."
+    view: Annotated[float, Field(gt=1), unit("object size")] = Field(
+        64.0, description="Side of the scaled cutout; an object's size is the FWHM of its bright core."
+    )
+    smallest_view: Annotated[float, Field(gt=1), unit("beam")] = Field(
+        40.0, description="The scaled cutout is at least this wide."
     )
 
 
@@ -169,22 +195,34 @@ class Embedded(Section):
     kinds: dict[Name, Annotated[float, Field(ge=0)]] = Field(
         {}, description="Relative numbers of the kinds of objects; those of the case's module where not named."
     )
-    smallest_image: Annotated[int, Field(ge=32)] = Field(80, description="Side of the smallest image in pixels.")
-    largest_image: Annotated[int, Field(ge=64)] = Field(2000, description="Side of the largest image in pixels.")
+    smallest_image: Annotated[int, Field(ge=32), unit("pix")] = Field(80, description="Side of the smallest image.")
+    largest_image: Annotated[int, Field(ge=64), unit("pix")] = Field(2000, description="Side of the largest image.")
+
+    @model_validator(mode="after")
+    def _sizes_rise(self):
+        if self.smallest_image > self.largest_image:
+            raise ValueError("has a `smallest_image` that is larger than its `largest_image`; swap them")
+        return self
 
 
 class Labels(Section):
     """What is known about objects, and how labelled targets are divided before any augmentation."""
 
     file: str | None = Field(None, description="CSV with the columns id, label, who, note.")
-    match_radius: Annotated[float, Field(gt=0)] = Field(
-        2.0, description="Truth and object are one within this many beams."
+    match_radius: Annotated[float, Field(gt=0), unit("beam")] = Field(
+        2.0, description="Truth and object are one within this distance."
     )
     validation: Fraction = Field(
         0.2, description="Share of the labelled targets that chooses epoch, temperature and threshold."
     )
     test: Fraction = Field(0.25, description="Share of the labelled targets that is only measured on.")
     same_target: Angle = Field("10 arcsec", description="Objects nearer than this on the sky are one target.")
+
+    @model_validator(mode="after")
+    def _leaves_a_training_set(self):
+        if self.validation + self.test >= 1:
+            raise ValueError("leaves nothing to train on; `validation` and `test` should sum to less than 1")
+        return self
 
 
 class Augment(Section):
@@ -194,11 +232,15 @@ class Augment(Section):
     align: bool = Field(True, description="Rotate positives to their own major axis before they are averaged in pairs.")
     flips: bool = Field(True, description="Mirror left-right and up-down.")
     rotations: bool = Field(True, description="Rotate by any angle.")
-    resize: tuple[float, float] | None = Field((0.8, 1.25), description="Range of random magnification; null for none.")
-    shift: Annotated[int, Field(ge=0, le=20)] = Field(3, description="Largest random shift in pixels.")
+    resize: Annotated[tuple[Scale, Scale], AfterValidator(_rising)] | None = Field(
+        (0.8, 1.25), description="Range of random magnification, smallest first; null for none."
+    )
+    shift: Annotated[int, Field(ge=0, le=20), unit("pix")] = Field(3, description="Largest random shift.")
     geometric_mean: bool = Field(True, description="Add the geometric mean of pairs of positives.")
     pairs: Annotated[int, Field(ge=0)] = Field(100, description="How many such pairs.")
-    noise: Annotated[float, Field(ge=0)] = Field(0.3, description="Added noise in local rms, correlated by the beam.")
+    noise: Annotated[float, Field(ge=0), unit("local rms")] = Field(
+        0.3, description="Added noise, correlated by the beam."
+    )
 
 
 class Model(Section):
@@ -219,6 +261,9 @@ class Model(Section):
     weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="Weight decay (adamw only).")
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="Softens the labels.")
     class_weights: bool = Field(True, description="Weigh the rarer class up.")
+    flip_online: bool = Field(
+        True, description="Show each sample in a random one of its eight orientations, anew in each epoch."
+    )
     patience: Count = Field(8, description="Stop after this many epochs without a better validation loss.")
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
         2, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
@@ -237,14 +282,23 @@ class Calibrate(Section):
         description="Share of positives in the archive, for precision there (thesis: 37 candidates of 825 images).",
     )
     bins: Count = Field(10, description="Bins of the reliability diagram.")
+    all_orientations: bool = Field(
+        True, description="Classify by the mean logit of an image's eight orientations instead of by one."
+    )
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
+    )
 
 
 class Tune(Section):
     """The search for an optimiser and its rate, a target outside `all`."""
 
-    model: Name = Field("windnet", description="The model that is tuned.")
+    model: Name | None = Field(None, description="The model that is tuned; null means the catalog's.")
     trials: Count = Field(15, description="How many settings are tried.")
     epochs: Count = Field(6, description="Epochs of each trial.")
+    learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (1e-4, 1e-1), description="Range of the learning rates that are tried, on a logarithmic scale."
+    )
 
 
 class CaseSettings(Section):
@@ -268,7 +322,7 @@ class CaseSettings(Section):
 class Config(Section):
     """The whole configuration, without the cases, whose schemas stand in their modules."""
 
-    version: Literal[1] = Field(1, description="Version of the configuration's form.")
+    version: Literal[VERSION] = Field(VERSION, description="Version of the configuration's form.")
     run: Run = Run()
     archive: Archive = Archive()
     cases: dict[Name, dict] = Field({}, description="One entry a case, from `config/cases/<case>.yaml`.")

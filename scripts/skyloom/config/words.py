@@ -5,6 +5,8 @@ import json
 
 from pydantic import BaseModel
 
+from .schema import NAME
+
 
 class Words:
     """The schema of a model in words.
@@ -38,7 +40,7 @@ class Words:
             if isinstance(node.get(others), dict) and node[others]:
                 others = node[others]
                 return others if "type" in others or "$ref" in others else next(iter(others.values()))
-        if key.isdigit():
+        if _is_index(key):
             positions = node.get("prefixItems", [])
             return positions[int(key)] if int(key) < len(positions) else node.get("items")
         return None
@@ -49,41 +51,49 @@ class Words:
             del node["$ref"]
         return node
 
-    def keys(self, path: tuple[str, ...] = ()) -> list[str]:
+    def names(self, path: tuple[str, ...] = ()) -> list[str]:
         """Return the names of the keys right below `path`."""
         return list((self.node(path) or {}).get("properties", {}))
 
-    def all_keys(self, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    def paths(self, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         """Return the paths of all keys below `path` that have fixed names, sections first."""
         paths = []
-        for key in self.keys(path):
-            paths += [(*path, key), *self.all_keys((*path, key))]
+        for key in self.names(path):
+            paths += [(*path, key), *self.paths((*path, key))]
         return paths
 
     def type_of(self, node: dict) -> str:
         """Return the type of a key in words, such as ``list of text``."""
         node = self._resolved(node)
         if "anyOf" in node:
-            return " or ".join(dict.fromkeys(self.type_of(part) for part in node["anyOf"]))
+            types = list(dict.fromkeys(self.type_of(part) for part in node["anyOf"]))
+            return " or ".join(f"{kind}," if ", " in kind and kind != types[-1] else kind for kind in types)
         if "const" in node:
-            return _shown(node["const"])
+            return str(node["const"])
         if "enum" in node:
-            return "one of " + ", ".join(_shown(value) for value in node["enum"])
+            return "one of " + ", ".join(map(str, node["enum"]))
         if "quantity" in node:
-            return f"{node['quantity']} with its unit, such as {node['example']}"
+            return f"{node['quantity']} with its unit, such as `{node['example']}`"
         if node.get("type") == "array":
             if "prefixItems" in node:
-                return f"list of {len(node['prefixItems'])}: " + ", ".join(map(self.type_of, node["prefixItems"]))
+                inner = node["prefixItems"][0]
+                limits = self.range_of(inner)
+                kind = self.type_of(inner) + (f" {limits}" if limits else "")
+                return f"list of {len(node['prefixItems'])} values, each a {kind}"
             inner = self._resolved(node.get("items", {}))
             limits = self.range_of(inner)
-            return f"list of {self.type_of(inner)}" + (f" ({limits})" if limits else "")
+            kind = self.type_of(inner)
+            kind = f"values, each {kind}" if " " in kind else f"{kind}s"
+            return f"list of {kind}" + (f" ({limits})" if limits else "")
         if node.get("type") == "object":
             if "properties" in node:
                 return "section"
             inner = self._child(node, "name") or {}
-            return f"section of names, each with {self.type_of(inner)}" if inner else "section"
+            return f"section with a {self.type_of(inner)} for each name" if inner else "section"
         if node.get("format") == "date":
-            return "date, such as 2016-01-31"
+            return "date, such as `2016-01-31`"
+        if node.get("pattern") == NAME:
+            return "name"
         names = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
         return names.get(node.get("type"), node.get("type", "anything"))
 
@@ -94,11 +104,11 @@ class Words:
             return "; ".join(filter(None, map(self.range_of, node["anyOf"])))
         limits = []
         if "minimum" in node and "maximum" in node:
-            limits.append(f"{node['minimum']:g} to {node['maximum']:g}")
+            limits.append(f"{node['minimum']} to {node['maximum']}")
         else:
-            limits += [f"{word} {node[key]:g}" for key, word in _LIMITS.items() if key in node]
+            limits += [f"{word} {node[key]}" for key, word in _LIMITS.items() if key in node]
         if "multipleOf" in node:
-            limits.append(f"a multiple of {node['multipleOf']:g}")
+            limits.append(f"a multiple of {node['multipleOf']}")
         if node.get("minItems") and "prefixItems" not in node:
             limits.append(f"at least {node['minItems']} of them")
         if "pattern" in node:
@@ -112,8 +122,8 @@ class Words:
             return next(filter(None, map(self.unit_of, node["anyOf"])), "")
         return node.get("unit", "")
 
-    def sentence(self, error: dict) -> tuple[tuple[str, ...], str]:
-        """Return the key that a pydantic error is about, and what is wrong with it.
+    def sentence(self, error: dict) -> tuple[tuple[str, ...], str, tuple[str, ...] | None]:
+        """Return the key that a pydantic error is about, what is wrong with it, and the key that may be meant.
 
         Parameters
         ----------
@@ -125,60 +135,78 @@ class Words:
         path : tuple of str
             The key, below this model.
         text : str
-            The rest of the sentence, for ``"<file>: `<key>` <text>"``.
+            The rest of the sentence, for ``"<file>: `<key>` <text>"``; without its end if there is a `meant`.
+        meant : tuple of str or None
+            The nearest valid key, for ``"; did you mean `<meant>`?"``.
         """
-        path = self._path(error["loc"])
-        if error["type"] == "extra_forbidden":
-            return path, f"is not a known key; {self._near(path)}"
-        if error["type"] == "missing":
-            return path, "is missing; add it (docs/configuration.md tells what it means)."
+        path = self._path(error)
         node = self.node(path) or {}
-        if error["type"] == "value_error" and "properties" in node:
-            return path, f"{error['ctx']['error']}."
+        if error["type"] == "extra_forbidden":
+            meant = self._meant(path)
+            others = "" if meant else f"; the keys there are {', '.join(self.names(path[:-1]))}."
+            return path, f"is not a known key{others}", meant
+        if error["type"] == "missing" and not _is_index(path[-1]):
+            return path, "is missing; add it (docs/configuration.md tells what it means).", None
         if error["loc"] and error["loc"][-1] == "[key]":
-            return path, "is not a fit name; use small letters, digits and underscores, a letter first."
-        limits = self.range_of(node)
-        wanted = self.type_of(node) + (f", {limits}" if limits else "")
-        if "properties" in node:
-            wanted = f"section with the keys {', '.join(node['properties'])}"
-        if error["type"] == "value_error" and "quantity" not in node:
-            wanted = str(error["ctx"]["error"]).removeprefix("should be ")
+            return path, f"is not a fit name; use {_PATTERNS[NAME]}.", None
+        if error["type"] == "value_error" and "properties" in node:
+            return path, f"{error['ctx']['error']}.", None
+        should = self._should(node)
+        if error["type"] == "value_error":
+            should = str(error["ctx"]["error"])
+        verb = "is"
+        if path and _is_index(path[-1]):
+            # An item of a list: the key is the list, its type is told with that of its items.
+            path, verb = path[:-1], "holds"
+            should = self._should(self.node(path) or {})
         given = error["input"]
         near = nearest(given, self._options(node)) if isinstance(given, str) else None
-        hint = f"; did you mean `{near}`?" if near and near != given else "."
-        return path, f"is {_shown(given)}, but should be {wanted}{hint}"
+        end = f"; did you mean `{near}`?" if near and near != given else "."
+        return path, f"{verb} {_shown(given)}, but {should}{end}", None
 
-    def _path(self, location: tuple) -> tuple[str, ...]:
+    def _should(self, node: dict) -> str:
+        if "properties" in node:
+            return f"should be a section with the keys {', '.join(node['properties'])}"
+        kind, limits = self.type_of(node), self.range_of(node)
+        article = "" if kind.startswith(("one of", "true", *"0123456789")) else "an " if kind[0] in "aeiou" else "a "
+        article = "" if kind.startswith("text") else article
+        return f"should be {article}{kind}" + (f", {limits}" if limits else "")
+
+    def _path(self, error: dict) -> tuple[str, ...]:
         """Return the part of an error's location that is keys; unions add the name of the tried type to it."""
+        *above, last = map(str, error["loc"]) if error["loc"] else [""]
         path: tuple[str, ...] = ()
-        for part in map(str, location):
-            if self.node((*path, part)) is not None or part == str(location[-1]) and "[" not in part:
+        for part in above:
+            if self.node((*path, part)) is not None:
                 path = (*path, part)
-        return path
+        new = error["type"] in ("extra_forbidden", "missing")
+        return (*path, last) if new or self.node((*path, last)) is not None else path
 
     def _options(self, node: dict) -> list[str]:
         node = self._resolved(node)
         options = [option for part in node.get("anyOf", []) for option in self._options(part)]
-        return options + [str(value) for value in (*node.get("enum", []), *([node["const"]] if "const" in node else []))]
+        return options + [
+            str(value) for value in (*node.get("enum", []), *([node["const"]] if "const" in node else []))
+        ]
 
-    def _near(self, path: tuple[str, ...]) -> str:
-        beside = self.keys(path[:-1])
-        close = nearest(path[-1], beside)
+    def _meant(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        close = nearest(path[-1], self.names(path[:-1]))
         if close:
-            return f"did you mean `{'.'.join((*path[:-1], close))}`?"
+            return (*path[:-1], close)
         # The right name in the wrong place, such as `seed` outside `run`.
-        elsewhere = {key[-1]: key for key in reversed(self.all_keys())}
-        close = nearest(path[-1], list(elsewhere), cutoff=0.8)
-        if close:
-            return f"did you mean `{'.'.join(elsewhere[close])}`?"
-        return f"the keys there are {', '.join(beside)}."
+        elsewhere = {key[-1]: key for key in reversed(self.paths())}
+        return elsewhere.get(nearest(path[-1], list(elsewhere), cutoff=0.8))
 
 
 _LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 _PATTERNS = {
-    r"^[a-z][a-z0-9_]*$": "small letters, digits and underscores, a letter first",
+    NAME: "small letters, digits and underscores, a letter first",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$|^$": "letters, digits, `_`, `.` and `-`, a letter or digit first",
 }
+
+
+def _is_index(key: str) -> bool:
+    return key.isascii() and key.isdigit()
 
 
 def nearest(name: str, options: list[str], cutoff: float = 0.6) -> str | None:

@@ -16,7 +16,8 @@ def noise_map(data: np.ndarray, beam_area: float) -> np.ndarray:
 
     In an image corrected for the primary beam the noise grows outward as its inverse, steeply at the rim where boxes
     hold few pixels. So a Gaussian primary beam (ALMA Technical Handbook, section 3.2) is fitted to the noise in
-    annuli first, and what is left is followed in boxes of some 25 beams. Sources are masked in a second pass.
+    annuli first, and what is left is followed in boxes of some 100 beams, larger than most
+    sources. Sources are masked in a second pass.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def _squared_radius(observed: np.ndarray) -> np.ndarray:
 def _local(data: np.ndarray, radius2: np.ndarray, free: np.ndarray, beam_area: float) -> np.ndarray:
     level = _primary_beam_noise(data, radius2, free)
     flat = data / level
-    box = int(np.clip(5 * np.sqrt(beam_area), 16, max(16, min(data.shape) // 4)))
+    box = int(np.clip(10 * np.sqrt(beam_area), 32, max(16, min(data.shape) // 4)))
     boxes = Background2D(
         np.where(free, flat, 0.0),
         box,

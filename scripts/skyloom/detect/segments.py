@@ -1,19 +1,24 @@
 """Where the objects of an image are: connected pixels above the noise, parted where two sources touch."""
 
+import warnings
+
 import numpy as np
 from photutils.segmentation import detect_sources
+from photutils.utils.exceptions import NoDetectionsWarning
 from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
 
-def find_segments(snr: np.ndarray, detect_snr: float, grow_snr: float, beam_area: float) -> tuple[np.ndarray, np.ndarray]:
+def find_segments(
+    snr: np.ndarray, detect_snr: float, grow_snr: float, beam_area: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the segments of all objects of an image.
 
     A segment is what is connected above `grow_snr`, at least half a beam large, and reaches `detect_snr`.
     It is parted where a second source stands on it: a peak that is more than twice as high as the saddle
-    between it and a higher one, and `detect_snr` more. Arms, walls and rings do not rise like this above the bridge that
-    connects them with the disc, so they stay one object with it.
+    between it and a higher one, and `detect_snr` more. Arms, walls and rings do not rise like this above the
+    bridge that connects them with the disc, so they stay one object with it.
 
     Parameters
     ----------
@@ -32,7 +37,9 @@ def find_segments(snr: np.ndarray, detect_snr: float, grow_snr: float, beam_area
         Whether the object was parted from another.
     """
     filled = np.nan_to_num(snr, nan=0.0)
-    found = detect_sources(filled, grow_snr, n_pixels=max(3, round(beam_area / 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        found = detect_sources(filled, grow_snr, n_pixels=max(3, round(beam_area / 2)))
     segments = np.zeros(snr.shape, np.int32)
     blended = []
     if found is None:

@@ -102,7 +102,9 @@ def read_image(path: str | Path) -> Image:
     if not np.isfinite(data).any():
         raise UnusableImage("No pixel holds a value: all are NaN or zero.")
     if min(data.shape) < SMALLEST_SIDE:
-        raise UnusableImage(f"The image has {data.shape[1]} x {data.shape[0]} pixels, fewer than {SMALLEST_SIDE} a side.")
+        raise UnusableImage(
+            f"The image has {data.shape[1]} x {data.shape[0]} pixels, fewer than {SMALLEST_SIDE} a side."
+        )
     return Image(data * np.float32(_jansky_per_beam(header)), wcs, beam, scale, frequency, digest)
 
 
@@ -113,7 +115,9 @@ def _first_image(path: Path) -> tuple[np.ndarray, fits.Header, np.ndarray | None
         with fits.open(path, memmap=False) as hdus:
             images = [hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) > 0]
             if not images:
-                kind = "a table" if any(isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in hdus) else "nothing"
+                kind = (
+                    "a table" if any(isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in hdus) else "nothing"
+                )
                 raise UnusableImage(f"The file holds {kind}, no image.")
             beams = next((hdu.data for hdu in hdus if hdu.name == "BEAMS"), None)
             data = images[0].data

@@ -4,17 +4,13 @@ Keras is imported after `start` only, because a backend reads its environment on
 the default; ``KERAS_BACKEND=jax`` or ``torch`` in the environment chooses another.
 """
 
+import contextlib
 import logging
 import os
+import sys
+from collections.abc import Iterator
 
 from ..errors import UserError
-
-BACKENDS = ("tensorflow", "jax", "torch")
-
-
-def name() -> str:
-    """Return the backend's name as Keras will see it."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def start(threads: int) -> str:
@@ -23,7 +19,7 @@ def start(threads: int) -> str:
     Parameters
     ----------
     threads : int
-        Threads within and between operations. Sums are split by thread, so their number is part of a result's identity.
+        Threads of the operations. Sums are split by thread, so their number is part of a result's identity.
 
     Returns
     -------
@@ -33,34 +29,34 @@ def start(threads: int) -> str:
     Raises
     ------
     UserError
-        If the backend is not installed.
+        If Keras does not know the backend, or it is not installed.
     """
-    chosen = name()
-    if chosen not in BACKENDS:
-        raise UserError(f"KERAS_BACKEND is '{chosen}', but Keras knows {', '.join(BACKENDS)}; set one of these.")
-    os.environ["KERAS_BACKEND"] = chosen
-    # An install that follows Keras's own preferences would otherwise depend on the user's ~/.keras/keras.json.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    prepare = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    # Set, not only read: Keras would otherwise look into the user's ~/.keras/keras.json.
+    name = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if name not in prepare:
+        raise UserError(f"KERAS_BACKEND is '{name}', but Keras knows {', '.join(prepare)}; set one of these.")
     try:
-        {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[chosen](threads)
+        prepare[name](threads)
     except ModuleNotFoundError as error:
         raise UserError(
-            f"KERAS_BACKEND is '{chosen}', but {error.name} is not installed; install it or unset the variable."
+            f"KERAS_BACKEND is '{name}', but {error.name} is not installed; install it or unset the variable."
         ) from error
     import keras
 
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-    return chosen
+    return name
 
 
 def _tensorflow(threads: int) -> None:
-    import tensorflow as tf
-
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with _quiet():
+        import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
     threading = tf.config.threading
-    # A second call in one process finds the pools made; setting them again to the same number would be refused.
+    # A second call in one process finds the pools made, and even the same number would be refused.
     if threading.get_intra_op_parallelism_threads() != threads:
         threading.set_intra_op_parallelism_threads(threads)
     if threading.get_inter_op_parallelism_threads() != threads:
@@ -69,7 +65,8 @@ def _tensorflow(threads: int) -> None:
 
 
 def _jax(threads: int) -> None:
-    os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}")
+    if threads == 1:
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     import jax  # noqa: F401
 
 
@@ -78,3 +75,17 @@ def _torch(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what a library writes to file descriptor 2 while it is imported, before its log level takes effect."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,7 +1,7 @@
 """Training sets on disk: one HDF5 file with the groups train, validation and test."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ from ..errors import UserError
 from ..files import existing, written_whole
 
 SPLITS = ("train", "validation", "test")
+JOINT = "|"
+"""Between the two targets that a pair was made from."""
+
 _TEXT = ("id", "group", "origin")
 
 
@@ -26,7 +29,7 @@ class Samples:
     id : numpy.ndarray of str, shape (n,)
         Object, unique in a split for cutouts; copies and pairs carry a suffix.
     group : numpy.ndarray of str, shape (n,)
-        Target the sample was made from; several, joined by ``+``, for a pair.
+        Target the sample was made from; two, joined by `JOINT`, for a pair.
     origin : numpy.ndarray of str, shape (n,)
         ``cutout``, ``copy`` or ``pair``.
     """
@@ -50,7 +53,7 @@ def write_dataset(path: str | Path, splits: Mapping[str, Samples], attrs: Mappin
     path : path
         The HDF5 file.
     splits : mapping of str to `Samples`
-        The samples of each of `SPLITS`.
+        The samples of `SPLITS`, or of some of them.
     attrs : mapping
         Attributes of the file: case, seed, config_hash, version.
     """
@@ -58,8 +61,7 @@ def write_dataset(path: str | Path, splits: Mapping[str, Samples], attrs: Mappin
 
     with written_whole(path) as part, h5py.File(part, "w") as file:
         file.attrs.update(attrs)
-        for name in SPLITS:
-            samples = splits[name]
+        for name, samples in splits.items():
             group = file.create_group(name)
             shape = samples.x.shape
             chunks = (1, *shape[1:]) if len(samples) else None
@@ -101,3 +103,10 @@ def read_attrs(path: str | Path) -> dict:
             return {key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a training set ({error}); make it again.") from error
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """Return several sets of samples as one, in the order given."""
+    return Samples(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Samples)}
+    )

@@ -1,0 +1,38 @@
+"""Fetch the files of one chunk into the store, check them, and list them in a manifest with size and SHA-256.
+
+Files that the store has already are not fetched again. Where some cannot be fetched, the step fails and names
+them; the others stay, and the next run goes on from there. Local files are used where they are.
+"""
+
+from skyloom.cli import run, say, step_parser, step_settings
+
+
+def main(argv=None) -> None:
+    """Run the step."""
+    parser = step_parser(__doc__, section="archive")
+    parser.add_argument("--service", choices=["embedded", "local", "alma"], help="the archive (default: settings)")
+    parser.add_argument("--chunk", required=True, help="list of files (ECSV)")
+    parser.add_argument("--store", required=True, help="folder of all fetched files")
+    parser.add_argument("--manifest", required=True, help="the files with path, size and SHA-256 (ECSV)")
+    args = parser.parse_args(argv)
+    settings = step_settings(args)
+
+    from pathlib import Path
+
+    from skyloom.archive.download import manifest_of
+    from skyloom.archive.services import open_service
+    from skyloom.archive.snapshot import read_products
+    from skyloom.config.schema import in_unit
+    from skyloom.files import write_table
+
+    service = open_service(args.service or settings.service, settings)
+    largest = settings.search.largest_size
+    limit = int(in_unit(largest, "B")) if largest else None
+    manifest, new = manifest_of(read_products(args.chunk), service, Path(args.store), settings.download, limit)
+    write_table(args.manifest, manifest)
+    size = sum(manifest["size"]) / 1e6
+    say(f"{len(manifest)} files, {size:.1f} MB: {new} fetched, {len(manifest) - new} there already")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,142 @@
+"""The embedded archive: simulated observations, an ObsCore table and a tar of products from each simulating job."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from astropy.table import Table
+
+from ..config.schema import Download, Search
+from ..errors import UserError
+from ..files import read_table
+from .fits_check import check_fits
+from .services import OBSERVATION, PRODUCT, FetchError, conformed, stacked
+from .targets import target_in_name
+
+PREFIX = "embedded:"
+TABLE_ENDING = ".obscore.ecsv"
+
+
+class EmbeddedService:
+    """What the simulation observed, asked like a real archive."""
+
+    name = "embedded"
+    applies = frozenset(Search.model_fields)
+    simulated = True
+    in_place = False
+
+    def __init__(self, tables: Sequence[str | Path] = ()):
+        """Take the ObsCore tables; none are needed to fetch products only."""
+        self.tables = [Path(table) for table in tables]
+        self.asked = [f"tables {', '.join(path.name for path in self.tables)}"]
+        self._rows: Table | None = None
+        self._tars: dict[str, Path] = {}
+
+    def named(self, target: str) -> Table:
+        """Return all observations; the caller compares the names."""
+        return self._table()
+
+    def observations(self, search: Search, centre) -> Table:
+        """Return all rows of all tables."""
+        return self._table()
+
+    def products(self, observations: Table) -> Table:
+        """Return the members of the tars that belong to the observations' member OUS.
+
+        A product belongs to a member OUS by its name, ``member.<uid>.…``, and there to the target in its name.
+        `version` is a part of the content's SHA-256, so that a changed simulation is noticed.
+        """
+        members: dict[str, list[int]] = {}
+        for number, member in enumerate(observations["member_ous_uid"]):
+            members.setdefault(member_tag(member), []).append(number)
+        rows = []
+        for path in self._tar_files():
+            rows += _tar_rows(path, members, observations["target_name"])
+        return conformed(Table(rows) if rows else Table(), PRODUCT)
+
+    def retrieve(self, product, part: Path, download: Download, limit: int | None) -> None:
+        """Copy a product out of its tar."""
+        archive, _, member = str(product["access_url"]).removeprefix(PREFIX).rpartition("#")
+        try:
+            with tarfile.open(archive, "r:") as tar:
+                source = tar.extractfile(member)
+                if source is None:
+                    raise FetchError(f"{archive}: `{member}` is not a file")
+                with source, open(part, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+            check_fits(part)
+        except FileNotFoundError as error:
+            raise FetchError(f"{archive} is missing; simulate the archive again") from error
+        except (tarfile.TarError, KeyError) as error:
+            raise FetchError(f"{archive} has no readable `{member}`; simulate the archive again") from error
+
+    def _table(self) -> Table:
+        if self._rows is None:
+            if not self.tables:
+                raise UserError("the embedded archive has no tables; give them with --simulated.")
+            tables = [read_table(path, "an ObsCore table") for path in self.tables]
+            for table in tables:
+                if "s_resolution" not in table.colnames and "spatial_resolution" in table.colnames:
+                    table.rename_column("spatial_resolution", "s_resolution")
+            self._rows = stacked(tables, OBSERVATION)
+        return self._rows
+
+    def _tar_files(self) -> list[Path]:
+        paths = []
+        for table in self.tables:
+            if not table.name.endswith(TABLE_ENDING):
+                raise UserError(f"{table}: the name of a simulated table should end in {TABLE_ENDING}.")
+            path = table.with_name(table.name.removesuffix(TABLE_ENDING) + ".tar")
+            if not path.is_file():
+                raise UserError(f"{path}: no such file; the products should lie beside {table.name}.")
+            paths.append(Path(os.path.relpath(path)))
+        return paths
+
+
+def member_tag(member_ous_uid: str) -> str:
+    """Return a member OUS as product names have it: ``uid://A001/X1/X2`` is ``uid___A001_X1_X2``."""
+    return member_ous_uid.replace("://", "___").replace("/", "_")
+
+
+def tag_in_name(filename: str) -> str:
+    """Return the member OUS in a product's name (``member.<tag>.…``), or ''."""
+    parts = filename.split(".")
+    return parts[1] if len(parts) > 2 and parts[0] == "member" else ""
+
+
+def owner(filename: str, candidates: Sequence[int], target_names) -> int:
+    """Return which of the candidate observations, all of one member OUS, a product belongs to.
+
+    The target in the name decides; a product that names none of them belongs to the first.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    chosen = target_in_name(filename, [target_names[number] for number in candidates])
+    return candidates[chosen or 0]
+
+
+def _tar_rows(path: Path, members: dict[str, list[int]], target_names) -> list[dict]:
+    rows = []
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for entry in tar:
+                candidates = members.get(tag_in_name(entry.name))
+                if not entry.isfile() or candidates is None:
+                    continue
+                digest = hashlib.file_digest(tar.extractfile(entry), "sha256").hexdigest()
+                rows.append(
+                    {
+                        "observation": owner(entry.name, candidates, target_names),
+                        "product_id": "",
+                        "filename": entry.name,
+                        "access_url": f"{PREFIX}{path.as_posix()}#{entry.name}",
+                        "content_length": entry.size,
+                        "version": f"sha256:{digest[:16]}",
+                    }
+                )
+    except tarfile.TarError as error:
+        raise UserError(f"{path}: not a readable tar ({error}); simulate the archive again.") from error
+    return rows

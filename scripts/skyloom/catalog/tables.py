@@ -1,0 +1,41 @@
+"""Tables that were made chunk by chunk."""
+
+from astropy.table import Table, vstack
+
+from ..errors import UserError
+from ..files import read_table
+
+
+def read_chunks(paths: list[str], what: str, needed: list[str]) -> Table:
+    """Return the tables of all chunks as one, in the order given.
+
+    Parameters
+    ----------
+    paths : list of path
+        One ECSV file a chunk.
+    what : str
+        What they hold, for errors.
+    needed : list of str
+        Columns that each of them must have.
+
+    Returns
+    -------
+    astropy.table.Table
+        Its `meta` is that of the first chunk.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read or lacks a column.
+    """
+    tables = []
+    for path in paths:
+        table = read_table(path, what)
+        missing = [name for name in needed if name not in table.colnames]
+        if missing:
+            raise UserError(f"{path}: has no column `{missing[0]}`, so it is no table of {what}; make it again.")
+        tables.append(table)
+    filled = [table for table in tables if len(table)] or tables[:1]
+    joined = vstack(filled, metadata_conflicts="silent")
+    joined.meta = dict(tables[0].meta)
+    return joined

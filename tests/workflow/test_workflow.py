@@ -1,0 +1,173 @@
+"""The real Snakefile on the tiny preset: all targets, nothing twice, and exactly the jobs that an edit asks for."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+from astropy.table import Table
+
+from .conftest import environment
+
+RESULTS = "results/tiny"
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def edited(path, change):
+    """Change a file for the time of the block, then give back its content and time."""
+    text, status = path.read_text(), path.stat()
+    path.write_text(change(text))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_run_makes_every_target_and_says_so(finished):
+    folder = finished.path / RESULTS
+    for name in ("csv", "ecsv", "vot", "fits", "reg", "moc.fits"):
+        assert (folder / f"catalog.{name}").stat().st_size > 0
+        assert (folder / f"disk_winds/catalog.{name}").stat().st_size > 0
+    catalog = Table.read(folder / "catalog.ecsv")
+    assert len(catalog) > 5
+    assert f"catalog  {RESULTS}/catalog.csv: {len(catalog)} rows" in finished.output
+    assert list((folder / "disk_winds/plots").glob("*.png"))
+
+
+def test_the_resolved_config_stands_beside_the_results(finished):
+    config = yaml.safe_load((finished.path / RESULTS / "config.yaml").read_text())
+    assert config["run"]["name"] == "tiny"
+    assert config["cases"]["disk_winds"]["embedded"]["fields"] == 48
+
+
+def test_every_row_can_be_traced_to_its_file(finished):
+    catalog = Table.read(finished.path / RESULTS / "catalog.ecsv")
+    manifests = [
+        Table.read(path)
+        for path in sorted((finished.path / RESULTS / "disk_winds/embedded/fits").glob("manifest_*.ecsv"))
+    ]
+    known = {row["sha256"]: row["path"] for table in manifests for row in table}
+    for row in catalog:
+        assert digest(finished.path / known[row["sha256"]]) == row["sha256"]
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake("--cores", "2")
+
+
+def test_a_copy_elsewhere_has_nothing_to_do(finished, tmp_path):
+    assert finished.copy(tmp_path / "elsewhere").planned() == {}
+
+
+def test_one_core_gives_the_same_catalog(finished, clean_project):
+    project = clean_project("one_core")
+    project.snakemake("--cores", "1")
+    for name in ("csv", "ecsv", "vot", "fits", "reg", "moc.fits"):
+        assert digest(project.path / RESULTS / f"catalog.{name}") == digest(finished.path / RESULTS / f"catalog.{name}")
+
+
+AFTER_TRAIN = {"calibrate", "evaluate", "compare_models", "infer", "build_catalog", "merge_catalogs"}
+
+
+def without_plots(planned):
+    return {name for name in planned if not name.startswith("plot_")}
+
+
+@pytest.mark.parametrize(
+    ("path", "rules"),
+    [
+        ("scripts/crop.py", {"crop", "label_objects", "augment", "build_dataset", "train", *AFTER_TRAIN}),
+        ("scripts/skyloom/images/augment.py", {"augment", "build_dataset", "train", *AFTER_TRAIN}),
+        ("scripts/skyloom/nets/windnet.py", {"train", *AFTER_TRAIN}),
+        ("scripts/infer.py", {"infer", "build_catalog", "merge_catalogs"}),
+        ("scripts/skyloom/catalog/writers.py", {"build_catalog", "merge_catalogs"}),
+        ("scripts/acknowledge.py", {"acknowledge"}),
+        ("resources/columns.yaml", {"build_catalog", "merge_catalogs"}),
+        ("scripts/skyloom/config/load.py", set()),
+        ("scripts/tune.py", set()),
+    ],
+)
+def test_an_edited_file_reruns_what_depends_on_it(finished, path, rules):
+    with edited(finished.path / path, lambda text: text + "\n# edited\n"):
+        assert without_plots(finished.planned()) == rules
+
+
+@pytest.mark.parametrize(
+    ("setting", "rules"),
+    [
+        ("crop: {view: 5.0}", {"crop", "label_objects", "augment", "build_dataset", "train", *AFTER_TRAIN}),
+        ("augment: {noise: 0.1}", {"augment", "build_dataset", "train", *AFTER_TRAIN}),
+        ("models: {thesis_cnn: {epochs: 2}}", {"train", "calibrate", "evaluate", "compare_models"}),
+        (
+            "calibrate: {purity: 0.9}",
+            {"calibrate", "evaluate", "compare_models", "infer", "build_catalog", "merge_catalogs"},
+        ),
+        ("tune: {trials: 3}", set()),
+    ],
+)
+def test_an_edited_setting_reruns_what_depends_on_it(finished, tmp_path, setting, rules):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(f"cases: {{disk_winds: {{{setting}}}}}\n")
+    assert without_plots(finished.planned(configs=[extra])) == rules | {"write_config"}
+
+
+def test_editing_one_network_setting_trains_only_that_network(finished, tmp_path):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text("cases: {disk_winds: {models: {thesis_cnn: {epochs: 2}}}}\n")
+    assert finished.planned(configs=[extra])["train"] == 1
+
+
+def test_a_new_file_in_the_archive_touches_its_chunk_only(finished, tmp_path):
+    project = finished.copy(tmp_path / "incremental")
+    stored = sorted((project.path / RESULTS / "disk_winds/embedded/fits/files").rglob("*.fits"))
+    folder = project.path / "mine"
+    folder.mkdir()
+    for path in stored[:6]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    extra = tmp_path / "local.yaml"
+    extra.write_text("archive: {service: local, local: {folder: mine}}\n")
+    project.snakemake("--cores", "2", configs=[extra])
+    query = project.path / RESULTS / "disk_winds/local/query"
+    assert project.planned(configs=[extra]) == {}
+    (folder / stored[6].name).write_bytes(stored[6].read_bytes())
+    project.snakemake("--cores", "1", "--forcerun", "query_archive", "--until", "query_archive", configs=[extra])
+    changes = Table.read(query / "changes.ecsv")
+    assert [str(row["change"]) for row in changes] == ["added"]
+    planned = project.planned(configs=[extra])
+    assert planned["download_fits"] == planned["crop"] == planned["infer"] == 1
+    assert "train" not in planned
+    project.snakemake("--cores", "2", configs=[extra])
+    assert project.planned(configs=[extra]) == {}
+
+
+def test_two_runs_in_one_folder_and_an_interrupted_one(finished, clean_project):
+    project = clean_project("interrupted")
+    first = subprocess.Popen(
+        project.command("--cores", "2"),
+        cwd=project.path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((project.path / RESULTS).rglob("*.ecsv")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        second = project.snakemake("--cores", "1", check=False)
+        assert "Directory cannot be locked" in second
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    project.snakemake("--unlock")
+    project.snakemake("--cores", "2")
+    assert digest(project.path / RESULTS / "catalog.csv") == digest(finished.path / RESULTS / "catalog.csv")
