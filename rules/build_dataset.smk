@@ -22,10 +22,8 @@ rule build_dataset:
     resources:
         mem_mb=3000,
         runtime=60,
-    params:
-        seed=SEED,
     shell:
         "python {input.script}"
-        " --case {wildcards.case} --seed {params.seed}"
+        " --case {wildcards.case}"
         " --labels {input.labels} --cutouts {input.cutouts} --augmented {input.augmented}"
         " --output {output.dataset} --npy-x {output.x} --npy-y {output.y} > {log:q} 2>&1"

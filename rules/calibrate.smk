@@ -24,4 +24,4 @@ rule calibrate:
     shell:
         "python {input.script}"
         " --case {wildcards.case} --settings {params.settings:q}"
-        " --models {input.models} --dataset {input.dataset} --output {output.calibration} > {log:q} 2>&1"
+        " --model {wildcards.model} --models {input.models} --dataset {input.dataset} --output {output.calibration} > {log:q} 2>&1"

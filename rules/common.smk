@@ -97,6 +97,10 @@ def shard_count(wildcards):
     return CASES[wildcards.case].embedded.shards
 
 
+def label_option(wildcards):
+    return f"--label-file {file}" if (file := label_file(wildcards)) else ""
+
+
 def beside(pattern):
     """Return a params function: a path that is no output, because it must survive a failed job."""
 
@@ -180,3 +184,17 @@ def tuned_dataset(wildcards):
 
 def tuned_model_settings(wildcards):
     return settings(f"models.{CASES[wildcards.case].tune.model}")(wildcards)
+
+
+def every_plot(wildcards):
+    """Return the figures of all cases that `all` asks for."""
+    figures = "<results>/{case}/plots/{name}.png"
+    paths = []
+    for name, case in CASES.items():
+        names = ["candidates", "sky", "training", "confusion", "curves", "reliability"]
+        names.append(f"archive_counts_{searched(name)}")
+        names += [
+            f"augmentation_{dataset}" for dataset in sorted({model.dataset for model in case.models.values()})
+        ]
+        paths += expand(figures, case=name, name=names)
+    return paths

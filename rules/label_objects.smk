@@ -25,8 +25,9 @@ rule label_objects:
     params:
         settings=settings("labels"),
         seed=SEED,
+        label_file=label_option,
     shell:
         "python {input.script}"
         " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --objects {input.objects} --fields {input.fields} --truth {input.truth} --label-file {input.labels}"
+        " --objects {input.objects} --fields {input.fields} --truth {input.truth} {params.label_file}"
         " --output {output.labels} --duplicates {output.duplicates} > {log:q} 2>&1"

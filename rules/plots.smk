@@ -1,1 +1,237 @@
 # Results in, figures out, each with its caption in the report.
+
+
+rule plot_archive_counts:
+    input:
+        counts="<results>/{case}/{archive}/query/counts.csv",
+        script="scripts/plot_archive_counts.py",
+        library=library("scripts/plot_archive_counts.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/archive_counts_{archive}.png",
+            caption="../report/counts.rst",
+            category="{case}",
+            subcategory="archive",
+            labels={"figure": "archive filters", "archive": "{archive}"},
+        ),
+    log:
+        "<logs>/{case}/plot_archive_counts_{archive}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_archive_counts_{archive}.tsv"
+    conda:
+        "../envs/plot_archive_counts.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}" " --counts {input.counts} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_augmentation:
+    input:
+        dataset="<results>/{case}/datasets/{dataset}.h5",
+        script="scripts/plot_augmentation.py",
+        library=library("scripts/plot_augmentation.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/augmentation_{dataset}.png",
+            caption="../report/augmentation.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"figure": "augmentation", "dataset": "{dataset}"},
+        ),
+    log:
+        "<logs>/{case}/plot_augmentation_{dataset}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_augmentation_{dataset}.tsv"
+    conda:
+        "../envs/plot_augmentation.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}" " --dataset {input.dataset} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_training:
+    input:
+        histories=every_member("<results>/{case}/models/{model}_{member}.history.csv"),
+        script="scripts/plot_training.py",
+        library=library("scripts/plot_training.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/training.png",
+            caption="../report/training.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"figure": "training"},
+        ),
+    log:
+        "<logs>/{case}/plot_training.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_training.tsv"
+    conda:
+        "../envs/plot_training.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}" " --histories {input.histories} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_metrics:
+    input:
+        metrics=every_model("<results>/{case}/metrics/{model}.json"),
+        script="scripts/plot_metrics.py",
+        library=library("scripts/plot_metrics.py"),
+    output:
+        confusion=report(
+            "<results>/{case}/plots/confusion.png",
+            caption="../report/confusion.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "confusion matrix"},
+        ),
+        curves=report(
+            "<results>/{case}/plots/curves.png",
+            caption="../report/curves.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "ROC and purity-completeness"},
+        ),
+        reliability=report(
+            "<results>/{case}/plots/reliability.png",
+            caption="../report/reliability.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "reliability"},
+        ),
+    log:
+        "<logs>/{case}/plot_metrics.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_metrics.tsv"
+    conda:
+        "../envs/plot_metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}"
+        " --metrics {input.metrics} --confusion {output.confusion}"
+        " --curves {output.curves} --reliability {output.reliability} > {log:q} 2>&1"
+
+
+rule plot_candidates:
+    input:
+        catalog="<results>/{case}/catalog.ecsv",
+        cutouts=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.h5", "searched"),
+        script="scripts/plot_candidates.py",
+        library=library("scripts/plot_candidates.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/candidates.png",
+            caption="../report/candidates.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "candidates"},
+        ),
+    log:
+        "<logs>/{case}/plot_candidates.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_candidates.tsv"
+    conda:
+        "../envs/plot_candidates.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}"
+        " --catalog {input.catalog} --cutouts {input.cutouts} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_sky:
+    input:
+        catalog="<results>/{case}/catalog.ecsv",
+        fields=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.fields.ecsv", "searched"),
+        script="scripts/plot_sky.py",
+        library=library("scripts/plot_sky.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/sky.png",
+            caption="../report/sky.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "sky map"},
+        ),
+    log:
+        "<logs>/{case}/plot_sky.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_sky.tsv"
+    conda:
+        "../envs/plot_sky.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}"
+        " --fields {input.fields} --catalog {input.catalog} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_tuning:
+    input:
+        table="<results>/{case}/tune.csv",
+        script="scripts/plot_tuning.py",
+        library=library("scripts/plot_tuning.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/tuning.png",
+            caption="../report/tuning.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"figure": "tuning"},
+        ),
+    log:
+        "<logs>/{case}/plot_tuning.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_tuning.tsv"
+    conda:
+        "../envs/plot_tuning.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}" " --table {input.table} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_ablation:
+    input:
+        table="<results>/{case}/ablation.csv",
+        script="scripts/plot_ablation.py",
+        library=library("scripts/plot_ablation.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/ablation.png",
+            caption="../report/ablation.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"figure": "ablation"},
+        ),
+    log:
+        "<logs>/{case}/plot_ablation.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_ablation.tsv"
+    conda:
+        "../envs/plot_ablation.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    shell:
+        "python {input.script}" " --table {input.table} --output {output.figure} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule simulate_archive:
     input:
-        arrays=expand("resources/arrays/alma.cycle9.{number}.ecsv", number=range(1, 11)),
+        arrays=expand("resources/arrays/alma_cycle9_{number}.ecsv", number=range(1, 11)),
         script="scripts/simulate_archive.py",
         library=library("scripts/simulate_archive.py"),
     output:

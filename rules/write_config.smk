@@ -7,17 +7,17 @@ rule write_config:
         library=library("scripts/write_config.py"),
     output:
         config="<results>/config.yaml",
-    params:
-        config=json.dumps(CONFIG, sort_keys=True),
     log:
         "<logs>/write_config.log",
     benchmark:
         "<logs>/benchmarks/write_config.tsv"
+    conda:
+        "../envs/write_config.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    conda:
-        "../envs/write_config.yaml"
+    params:
+        config=json.dumps(CONFIG, sort_keys=True),
     shell:
         "python {input.script} --config {params.config:q} --output {output.config} > {log:q} 2>&1"

@@ -22,6 +22,10 @@ def main(argv=None):
     if not 0 <= args.shard < args.shards:
         raise UserError(f"--shard {args.shard}: should be from 0 to {args.shards - 1}, one less than --shards.")
     settings = step_settings(args)
+    if settings.fields < args.shards:
+        raise UserError(
+            f"embedded.fields: {settings.fields} is less than the {args.shards} shards; lower embedded.shards."
+        )
     if settings.smallest_image > settings.largest_image:
         raise UserError("embedded.smallest_image: should not be above embedded.largest_image; change one of the two.")
 

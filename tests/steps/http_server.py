@@ -1,9 +1,9 @@
 """A web server on loopback that misbehaves as archives do.
 
-    with BadServer() as server:
-        server.files["/a.fits"] = data
-        server.plan("/a.fits", truncate(100), status(503, retry_after=1))   # then it behaves
-        server.url("/a.fits"), server.requests
+with BadServer() as server:
+    server.files["/a.fits"] = data
+    server.plan("/a.fits", truncate(100), status(503, retry_after=1))   # then it behaves
+    server.url("/a.fits"), server.requests
 """
 
 import http.server

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import requests
 from astropy.table import Table, vstack
 
 from ..cli import progress, say
@@ -222,12 +223,14 @@ def _datalink(mirror: str, member: str, session) -> Table:
 
     alma = AlmaClass()
     alma._datalink = DatalinkService(f"{mirror}/{DATALINK_SERVICE_PATH}", session=session)  # else without a timeout
-    links = alma.get_data_info(member, expand_tarfiles=True, with_auxiliary=False, with_rawdata=False)
-    return links[_readable(links)]
+    links = alma.get_data_info(member, expand_tarfiles=True)  # its own choice of semantics fails with numpy 2.4
+    return links[[_is_product(link) for link in links]] if len(links) else links
 
 
-def _readable(links: Table) -> np.ndarray:
-    return np.array([bool(str(url).strip()) and url is not np.ma.masked for url in links["access_url"]], dtype=bool)
+def _is_product(link) -> bool:
+    """Whether a link leads to a file that is neither raw nor auxiliary data (ALMA's DataLink semantics)."""
+    url, semantics = (str(link[name] or "") for name in ("access_url", "semantics"))
+    return url.startswith("http") and not semantics.startswith(("#progenitor", "#aux"))
 
 
 def _product_table(rows: list[dict]) -> Table:
@@ -245,5 +248,7 @@ def _length(value) -> int:
 
 
 def _brief(error: Exception) -> str:
+    if isinstance(getattr(error, "cause", error), requests.ConnectionError):
+        return "cannot be reached"
     text = " ".join(str(error).split()).rstrip(".")
     return text[:160] if text else type(error).__name__

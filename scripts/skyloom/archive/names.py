@@ -27,7 +27,7 @@ def is_plain(name: str) -> bool:
 
 def name_in_url(url: str) -> str:
     """Return the decoded last part of an address's path, which is the file's name, plain or not."""
-    return unquote(urlsplit(url).path).rpartition("/")[2]
+    return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
 def folder_of(member_ous_uid: str) -> str:

@@ -36,6 +36,10 @@ class _Again(Exception):
         self.pause = pause
 
 
+class _BrokenOff(Exception):
+    """The connection ended before the answer did."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What is known beforehand [bytes]: the length the archive told, and the largest that is accepted."""
@@ -293,34 +297,34 @@ def _receive(response, part: Path, start: int, total: int | None, wanted: Wanted
     with os.fdopen(os.open(part, flags, 0o666), "wb") as stream:
         stream.seek(start)
         stream.truncate()
-        while block := _block(response):
-            got += len(block)
-            if most is not None and got > most:
-                raise _Again(f"sends more than the {most} bytes announced")
-            stream.write(block)
-            if time.monotonic() - since > timeout:
-                if got - before < SLOWEST * timeout:
-                    raise _Again(f"sends less than {SLOWEST:g} bytes a second")
-                since, before = time.monotonic(), got
+        try:
+            for block in iter(lambda: _block(response), b""):
+                got += len(block)
+                if most is not None and got > most:
+                    raise _Again(f"sends more than the {most} bytes announced")
+                stream.write(block)
+                if time.monotonic() - since > timeout:
+                    if got - before < SLOWEST * timeout:
+                        raise _Again(f"sends less than {SLOWEST:g} bytes a second")
+                    since, before = time.monotonic(), got
+            whole = True
+        except _BrokenOff:
+            whole = False
     expected = total if total is not None else wanted.length
-    if expected is not None and got != expected:
-        raise _Again(f"the connection ended after {got} of {expected} bytes")
+    if not whole or (expected is not None and got != expected):
+        raise _Again(f"the connection ended after {got} of {expected or 'unknown'} bytes")
 
 
 def _block(response: requests.Response) -> bytes:
-    """Read what has arrived, undecoded; an interrupted connection ends the file here, and its length tells."""
-    from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
+    """Read what has arrived, undecoded; b'' at the end."""
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
 
     try:
         return response.raw.read1(BLOCK, decode_content=False)
     except ReadTimeoutError as error:
         raise _Again("is silent") from error
-    except (IncompleteRead, ProtocolError) as error:
-        raise _Again("the connection broke off") from error
-    except HTTPError as error:
-        raise _Again(_brief(error)) from error
-    except OSError as error:
-        raise _Again(_brief(error)) from error
+    except (HTTPError, OSError) as error:
+        raise _BrokenOff from error
 
 
 def _note_path(part: Path) -> Path:
@@ -335,11 +339,11 @@ def _begun(part: Path) -> tuple[int, Version | None]:
     """Return how much of which version is there; nothing where that is not known."""
     try:
         version = Version(**json.loads(_note_path(part).read_text()))
-        have = part.stat().st_size
+        have = part.lstat().st_size
     except (OSError, ValueError, TypeError):
         return 0, None
     # With no length there is nothing to tell that a part has become whole.
-    return (have, version) if version.total is not None and 0 < have < version.total else (0, None)
+    return (have, version) if isinstance(version.total, int) and 0 < have < version.total else (0, None)
 
 
 def _forget(part: Path) -> None:

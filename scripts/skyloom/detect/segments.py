@@ -18,7 +18,7 @@ def find_segments(
     A segment is what is connected above `grow_snr`, at least half a beam large, and reaches `detect_snr`.
     It is parted where a second source stands on it: a peak that is more than twice as high as the saddle
     between it and a higher one, and `detect_snr` more. Arms, walls and rings do not rise like this above the
-    bridge that connects them with the disc, so they stay one object with it.
+    bridge that connects them with the disc, so they stay one object with it, and what a ring encloses belongs to it.
 
     Parameters
     ----------
@@ -44,9 +44,12 @@ def find_segments(
     blended = []
     if found is None:
         return segments, np.zeros(0, bool)
+    connected = _holes_filled(found.data)
     count = 0
-    for label, box in zip(found.labels, found.slices, strict=True):
-        inside = found.data[box] == label
+    for label, box in enumerate(ndimage.find_objects(connected), 1):
+        if box is None:
+            continue
+        inside = connected[box] == label
         if filled[box][inside].max() < detect_snr:
             continue
         parts = _parted(np.where(inside, filled[box], 0), inside, detect_snr)
@@ -69,7 +72,17 @@ def _parted(snr: np.ndarray, inside: np.ndarray, detect_snr: float) -> np.ndarra
     peaks, count = ndimage.label(h_maxima(height, np.log(2)) & inside, structure=np.ones((3, 3)))
     if count < 2:
         return inside.astype(np.int32)
-    return watershed(-height, peaks, mask=inside, connectivity=2)
+    parts = _holes_filled(watershed(-height, peaks, mask=inside, connectivity=2))
+    return relabel_sequential(parts)[0]
+
+
+def _holes_filled(segments: np.ndarray) -> np.ndarray:
+    """Give each segment what it encloses: the gap and the disc inside a ring belong to one object with it."""
+    segments = segments.copy()
+    for label, box in enumerate(ndimage.find_objects(segments), 1):
+        if box is not None:
+            segments[box][ndimage.binary_fill_holes(segments[box] == label)] = label
+    return segments
 
 
 def _brightest_first(snr: np.ndarray, segments: np.ndarray, blended: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,9 @@ FINEST = 5.0
 With less the walls of B335 drown in noise, with more the arm of Serpens South C7 melts into its disc.
 """
 
+OBSERVED = 0.2
+"""Least share of the smoothing kernel that must lie on observed pixels; in the corner of an image it is a quarter."""
+
 _FWHM = 2 * np.sqrt(2 * np.log(2))
 _ENOUGH = 30
 """Noise is measured where at least this many independent kernels are free of sources."""
@@ -38,7 +41,7 @@ def native_cutout(
 ) -> Cutout:
     """Return `side` pixels square around (x, y), with NaN beyond the image; values are not touched.
 
-    The object lands within half a pixel of the pixel (side / 2, side / 2), counted from 0.
+    The object lands within half a pixel of the centre, ((side - 1) / 2, (side - 1) / 2).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
@@ -78,7 +81,7 @@ def smoothed_snr(snr: np.ndarray, free: np.ndarray, beam: tuple[float, float, fl
     Returns
     -------
     numpy.ndarray, shape (height, width)
-        NaN where less than half of the kernel's weight is on observed pixels.
+        NaN where less than `OBSERVED` of the kernel's weight is on observed pixels.
     """
     smooth = _smoothed(snr, kernel / _FWHM)
     known = smooth[free & np.isfinite(smooth)]
@@ -153,13 +156,13 @@ def scaled_wcs(wcs: WCS, x: float, y: float, step: float, side: int) -> WCS:
 
 
 def _smoothed(data: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian average over the observed pixels; NaN where they hold less than half of the kernel's weight."""
+    """Gaussian average over the observed pixels; NaN where they hold less than `OBSERVED` of the kernel's weight."""
     if sigma == 0:
         return data
     observed = np.isfinite(data)
     total = ndimage.gaussian_filter(np.where(observed, data, np.float32(0)), sigma, mode="constant", truncate=3)
     weight = ndimage.gaussian_filter(observed.astype(np.float32), sigma, mode="constant", truncate=3)
-    return np.where(weight >= 0.5, total / np.maximum(weight, 0.5), np.nan)
+    return np.where(weight >= OBSERVED, total / np.maximum(weight, OBSERVED), np.nan)
 
 
 def _interpolated(data: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

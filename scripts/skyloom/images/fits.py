@@ -133,7 +133,7 @@ def _celestial(header: fits.Header, data: np.ndarray) -> tuple[WCS, np.ndarray]:
         full = WCS(header)
         celestial = full.celestial
     except Exception as error:  # wcslib has a dozen of its own, some of which are plain ValueErrors
-        raise UnusableImage("The celestial WCS is broken.") from error
+        raise UnusableImage("The celestial WCS is broken, or the pixel scale is zero.") from error
     if not full.has_celestial:
         raise UnusableImage("The image has no celestial WCS.")
     if data.ndim != full.naxis:
@@ -152,7 +152,7 @@ def _pixel_scale(wcs: WCS) -> float:
         wcs.wcs.set()
         good = np.all(np.isfinite(scales)) and np.all(scales > 0)
     except Exception as error:  # wcslib calls a pixel scale of zero a singular matrix
-        raise UnusableImage("The pixel scale is zero or the celestial WCS is broken.") from error
+        raise UnusableImage("The celestial WCS is broken, or the pixel scale is zero.") from error
     if not good:
         raise UnusableImage("The pixel scale is zero or not a number.")
     if abs(scales[0] / scales[1] - 1) > 0.01:

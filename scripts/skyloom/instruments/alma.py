@@ -12,7 +12,9 @@ from . import interferometer as radio
 LATITUDE = np.radians(-23.0229)  # of the array centre, ALMA Technical Handbook
 DIAMETER = 12.0  # m
 BANDWIDTH = 7.5e9  # Hz a polarisation, of a continuum observation
+WHOLE = 520  # pixels, see `Setup.whole`
 PB_LIMIT = 0.2  # images are blank where the primary beam is below; the pipeline's `pblimit`
+CLEAN_THRESHOLD = 2.5  # thermal rms above which the clean algorithm takes emission into its model
 ARCSEC = np.pi / 180 / 3600
 
 _AMBIENT, _FORWARD = 270.0, 0.95  # K, fraction; Handbook section 9.2
@@ -59,8 +61,10 @@ class Setup:
         Hour angle of the middle of the observation, in radians.
     pixels_per_beam : float
         Sampling of the image.
-    size : int or None
-        Side of the image in pixels; None for the whole primary beam.
+    size : int
+        Side of the image in pixels.
+    whole : bool
+        Whether the image shows the whole primary beam instead, where that takes at most `WHOLE` pixels.
     robust : float
         Of the weighting.
     """
@@ -72,7 +76,8 @@ class Setup:
     time: float
     transit: float
     pixels_per_beam: float
-    size: int | None
+    size: int
+    whole: bool = False
     robust: float = 0.5
 
 
@@ -157,14 +162,14 @@ def draw_setup(
     if coarse:
         configuration, band = int(rng.choice([2, 3])), int(rng.choice([3, 4, 6]))
     else:
-        configuration = int(rng.choice([5, 6, 7, 8, 9], p=[0.40, 0.25, 0.17, 0.12, 0.06]))
+        configuration = int(rng.choice([4, 5, 6, 7, 8, 9], p=[0.35, 0.25, 0.18, 0.12, 0.07, 0.03]))
         band = int(rng.choice([6, 7], p=[0.55, 0.45]))
+        if configuration == 4:  # its beam is small enough where the source is high and the frequency, too
+            configuration, band = (4, 7) if np.radians(-50) < declination < np.radians(5) else (5, 7)
     kind = rng.random()
-    if kind < 0.45:
-        size = None
-    elif kind < 0.50:
+    if kind < 0.05:
         size = rng.uniform(smallest, max(smallest, 120))
-    elif kind < 0.515:
+    elif kind < 0.065:
         size = rng.uniform(min(1000, largest), largest)
     else:
         size = np.exp(rng.uniform(np.log(160), np.log(480)))
@@ -176,7 +181,8 @@ def draw_setup(
         time=float(np.exp(rng.uniform(np.log(300), np.log(5400)))),
         transit=float(rng.uniform(-2, 2)) * np.pi / 12,
         pixels_per_beam=float(rng.uniform(3.0, 7.5)),
-        size=None if size is None else _even(np.clip(size, smallest, largest)),
+        size=_even(np.clip(size, smallest, largest)),
+        whole=bool(kind > 0.3),
     )
 
 
@@ -190,20 +196,10 @@ def again(rng: np.random.Generator, first: Setup) -> Setup:
     )
 
 
-def view(setup: Setup, antennas: NDArray, largest: int) -> View:
-    """Return the geometry and sensitivity of an observation.
-
-    Parameters
-    ----------
-    setup : Setup
-        What is asked; an image of the whole primary beam that would be larger than `largest` becomes one of 360 pixels.
-    antennas : (n, 3) array
-        Metres, from `read_antennas`.
-    largest : int
-        Pixels.
-    """
+def view(setup: Setup, antennas: NDArray) -> View:
+    """Return the geometry and sensitivity of an observation; `antennas` are the positions (n, 3) in metres."""
     wavelength = radio.SPEED_OF_LIGHT / setup.frequency
-    n_times = 15 if (setup.size or 0) <= 600 else 40  # more sky needs a finer coverage to keep its noise random
+    n_times = 15 if setup.size <= 600 else 40  # more sky needs a finer coverage to keep its noise random
     track = 1.4 * setup.time * 2 * np.pi / 86164  # with the calibrators in between
     hours = setup.transit + track * (np.arange(n_times) / (n_times - 1) - 0.5)
     uvw = radio.uv_coverage(antennas, LATITUDE, hours, setup.declination)
@@ -215,10 +211,10 @@ def view(setup: Setup, antennas: NDArray, largest: int) -> View:
         return radio.fit_beam(radio.dirty_beam(weights, uvw, setup.frequency, 64, fine), fine)
 
     beam = beam_of(radio.briggs_weights(uvw, setup.frequency, coarse_field, setup.robust))
-    pixel = _round(np.sqrt(beam.major * beam.minor) / setup.pixels_per_beam / ARCSEC) * ARCSEC
-    n = setup.size or _even(2.1 * primary_beam_radius(PB_LIMIT, setup.frequency) / pixel)
-    if setup.size is None and n > min(largest, 520):
-        n = _even(min(largest, 360))
+    pixel = _round(beam.size / setup.pixels_per_beam / ARCSEC) * ARCSEC
+    n = _even(2.1 * primary_beam_radius(PB_LIMIT, setup.frequency) / pixel)
+    if not setup.whole or n > WHOLE:
+        n = setup.size
     weights = radio.briggs_weights(uvw, setup.frequency, n * pixel, setup.robust)
     elevation = np.arcsin(
         np.sin(LATITUDE) * np.sin(setup.declination) + np.cos(LATITUDE) * np.cos(setup.declination) * np.cos(hours)
@@ -233,7 +229,7 @@ def view(setup: Setup, antennas: NDArray, largest: int) -> View:
     axis = (np.arange(n) - n // 2) * pixel
     response = radio.primary_beam(np.hypot(axis[:, None], axis[None, :]), setup.frequency, DIAMETER)
     return View(
-        setup=replace(setup, size=n),
+        setup=replace(setup, size=n, whole=False),
         n=n,
         pixel=pixel,
         uvw=uvw,
@@ -292,9 +288,6 @@ def observe(sky: NDArray, view: View, rng: np.random.Generator, residual: float 
     )
     image = dirty - cleaned + radio.restore(model, view.beam, pixel)
     return np.where(view.response >= PB_LIMIT, image / view.response, np.nan).astype(np.float32)
-
-
-CLEAN_THRESHOLD = 2.5  # of the thermal rms
 
 
 def _even(size: float) -> int:

@@ -26,6 +26,11 @@ class Beam:
     minor: float
     angle: float
 
+    @property
+    def size(self) -> float:
+        """Geometric mean of the two widths in radians."""
+        return float(np.sqrt(self.major * self.minor))
+
     def area(self, pixel: float) -> float:
         """Return the beam's solid angle in pixels of `pixel` radians."""
         return np.pi * self.major * self.minor / (4 * np.log(2) * pixel**2)

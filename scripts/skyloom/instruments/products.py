@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 SPWS = (25, 27, 29, 31)
@@ -125,6 +126,17 @@ def image_header(observation: Observation, n: int, pixel: float, beam: tuple[flo
     header["ORIGIN"] = "Skyloom simulation"
     header["SIMULATE"] = (True, "not an observation of the sky")
     return header
+
+
+def sky_position(header: fits.Header, x: float, y: float) -> tuple[float, float]:
+    """Return right ascension and declination [deg] of a pixel, counted from 0, of an image with this header."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = header["CTYPE1"], header["CTYPE2"]
+    wcs.wcs.crval = header["CRVAL1"], header["CRVAL2"]
+    wcs.wcs.crpix = header["CRPIX1"], header["CRPIX2"]
+    wcs.wcs.cdelt = header["CDELT1"], header["CDELT2"]
+    ra, dec = wcs.pixel_to_world_values(x, y)
+    return float(ra), float(dec)
 
 
 def fits_bytes(data: NDArray, header: fits.Header) -> bytes:

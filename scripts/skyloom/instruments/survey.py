@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from ..sky.fields import Field, Target, paint
+from ..sky.fields import Field, Object, Painted, Target, paint
 from . import alma, products
 
 # Which fields have what the archive's filters must remove: by number, so that the counts are known. Those with one of
@@ -20,6 +19,8 @@ LARGE_EVERY, LARGE = 300, 290  # these have a full-polarisation image of more th
 
 STREAMS = ("target", "setup", "sky", "entry", "noise")
 
+TRUTH_UNITS = {"ra": "deg", "dec": "deg", "flux": "Jy", "fwhm": "arcsec", "rms": "Jy / beam"}
+
 
 @dataclass
 class Shard:
@@ -27,6 +28,23 @@ class Shard:
 
     obscore: list[dict] = field(default_factory=list)
     truth: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One observation of a field: what the archive says, how and what was seen, and the truth.
+
+    `unit` [rad] is the length that the sky is described in: the beam of the field's first visit.
+    """
+
+    index: int
+    target: Target
+    labelled: bool
+    entry: products.Observation
+    view: alma.View
+    sky: Field
+    painted: Painted
+    unit: float
 
 
 def wanted(index: int) -> bool:
@@ -73,100 +91,94 @@ def add_field(
         settings.largest_image,
         coarse=index % PERIOD == COARSE,
     )
-    view = alma.view(setup, antennas(setup.configuration), settings.largest_image)
-    unit = float(np.sqrt(view.beam.major * view.beam.minor))
+    view = alma.view(setup, antennas(setup.configuration))
+    unit = view.beam.size
     sky = draw_sky(target.kind, seeded["sky"], view.n * view.pixel / unit)
+    noise = float(np.hypot(1, sky.residual)) * view.rms
 
-    fluxes, entry = None, None
-    for visit in range(2 if index % TWICE_EVERY == TWICE else 1):
-        if visit:
-            setup = alma.again(seeded["setup"], view.setup)
-            view = alma.view(setup, antennas(setup.configuration), settings.largest_image)
-        painted = paint(
-            sky,
-            view.n,
-            view.pixel / unit,
-            view.smooth,
-            view.rms * float(np.hypot(1, sky.residual)),
-            view.beam.area(view.pixel),
-            fluxes,
-        )
+    entry = fluxes = None
+    for number in range(2 if index % TWICE_EVERY == TWICE else 1):
+        if number:
+            view = alma.view(alma.again(seeded["setup"], view.setup), antennas(setup.configuration))
+        painted = paint(sky, view.n, view.pixel / unit, view.smooth, noise, view.beam.area(view.pixel), fluxes)
         fluxes = painted.fluxes
-        entry = _entry(index, visit, target, view, seeded["entry"], entry)
-        _add_observation(shard, index, entry, target, sky, painted, view, unit, labelled, seeded["noise"], add_file)
+        entry = _entry(index, number, target, view, seeded["entry"], entry)
+        visit = Visit(index, target, labelled, entry, view, sky, painted, unit)
+        _add_visit(shard, visit, seeded["noise"], add_file)
 
 
-def _entry(index, visit, target, view, rng, first) -> products.Observation:
-    """Return the archive's entry; a second visit belongs to the project of the first."""
-    observed, released = products.draw_dates(rng, index % PERIOD == EARLY, index % PERIOD != PROPRIETARY)
-    keywords = products.as_archive_writes(target.keywords, rng)
+def _entry(index, number, target, view, rng, first) -> products.Observation:
+    """Return the archive's entry of a visit; a second visit belongs to the project of the first."""
+    public = index % PERIOD != PROPRIETARY
+    observed, released = products.draw_dates(rng, index % PERIOD == EARLY, public)
     entry = products.Observation(
-        mous=f"uid://A001/X{0xF000 + index:x}/X{2 * index + visit + 1:x}",
+        mous=f"uid://A001/X{0xF000 + index:x}/X{2 * index + number + 1:x}",
         group=f"uid://A001/X{0xF000 + index:x}/X{0xA000 + index:x}",
-        proposal=f"{max(observed.year, 2012)}.1.{90000 + index:05d}.S",  # no real project has such a number
+        proposal=f"{observed.year}.1.{90000 + index:05d}.S",  # no real project has such a number
         target=target.name,
         ra=target.ra,
         dec=target.dec,
         frequency=view.setup.frequency,
         band=view.setup.band,
         time=round(view.setup.time, 1),
-        resolution=round(float(np.sqrt(view.beam.major * view.beam.minor)) / alma.ARCSEC, 4),
+        resolution=round(view.beam.size / alma.ARCSEC, 4),
         field=round(2 * alma.primary_beam_radius(0.5, view.setup.frequency) / alma.ARCSEC, 2),
-        keywords=keywords,
+        keywords=products.as_archive_writes(target.keywords, rng),
         observed=observed,
         released=released,
-        public=index % PERIOD != PROPRIETARY,
+        public=public,
     )
     if first is None:
         return entry
     return replace(entry, proposal=first.proposal, keywords=first.keywords, released=first.released)
 
 
-def _add_observation(shard, index, entry, target, sky, painted, view, unit, labelled, rng, add_file) -> None:
-    """Add image, other products, rows and truth of one observation."""
-    degrees = np.degrees(view.pixel)
+def _add_visit(shard: Shard, visit: Visit, rng: np.random.Generator, add_file) -> None:
+    """Make the image of a visit; add it, other products, archive rows and truth."""
+    entry, view = visit.entry, visit.view
+    pixel = np.degrees(view.pixel)
     beam = (np.degrees(view.beam.major), np.degrees(view.beam.minor), view.beam.angle)
-    header = products.image_header(entry, view.n, degrees, beam)
-    image = alma.observe(painted.sky, view, rng, sky.residual)
+    header = products.image_header(entry, view.n, pixel, beam)
+    image = alma.observe(visit.painted.sky, view, rng, visit.sky.residual)
     content = products.fits_bytes(image[None, None], header)
 
-    files = {entry.filename("cont.I.pbcor"): content, **products.other_products(entry, index, degrees)}
-    if index % LARGE_EVERY == LARGE:
-        files[entry.filename("cont.IQUV.pbcor")] = products.polarisation_image(entry, degrees, beam, view.rms, rng)
+    files = {entry.filename("cont.I.pbcor"): content, **products.other_products(entry, visit.index, pixel)}
+    if visit.index % LARGE_EVERY == LARGE:
+        files[entry.filename("cont.IQUV.pbcor")] = products.polarisation_image(entry, pixel, beam, view.rms, rng)
     entries = [entry]
-    if index % COPY_EVERY == COPY:
-        copy = replace(entry, mous=entry.mous.replace("/Xf", "/Xe"))
-        entries.append(copy)
-        files[copy.filename("cont.I.pbcor")] = content
+    if visit.index % COPY_EVERY == COPY:
+        entries.append(replace(entry, mous=entry.mous.replace("/Xf", "/Xe")))
+        files[entries[1].filename("cont.I.pbcor")] = content
     for name in sorted(files):
         add_file(name, files[name])
-
-    wcs = WCS(header).celestial
     for one in entries:
         size = sum(len(data) for name, data in files.items() if name.startswith(one.stem))
         shard.obscore += products.obscore_rows(one, size)
-        shard.truth += _truth(one, index, target, sky, painted, view, unit, labelled, wcs)
+        shard.truth += _truth(replace(visit, entry=one), header)
 
 
-def _truth(entry, index, target, sky, painted, view, unit, labelled, wcs) -> list[dict]:
+def _truth(visit: Visit, header) -> list[dict]:
     """Return one row an object; an empty field has one row too, without flux."""
+    entry, view = visit.entry, visit.view
     common = {
         "filename": entry.filename("cont.I.pbcor"),
         "member_ous_uid": entry.mous,
-        "field": index,
+        "field": visit.index,
         "target_name": entry.target,
-        "field_kind": target.kind,
-        "labelled": labelled,
-        "residual": round(sky.residual, 3),
+        "field_kind": visit.target.kind,
+        "labelled": visit.labelled,
+        "residual": visit.sky.residual,
         "configuration": view.setup.configuration,
         "rms": view.rms,
     }
+    nothing = Object(kind=visit.target.kind, parts=(), positive=False)
     rows = []
-    for number, (thing, fluxes, snrs) in enumerate(zip(sky.objects, painted.fluxes, painted.snrs, strict=False)):
-        x = view.n // 2 - thing.east * unit / view.pixel
-        y = view.n // 2 + thing.north * unit / view.pixel
-        ra, dec = wcs.pixel_to_world_values(x, y)
-        matched = [snr for snr, part in zip(snrs, thing.parts, strict=True) if part.measure == "matched"]
+    for number, thing in enumerate(visit.sky.objects or (nothing,)):
+        x = view.n // 2 - thing.east * visit.unit / view.pixel
+        y = view.n // 2 + thing.north * visit.unit / view.pixel
+        ra, dec = products.sky_position(header, x, y)
+        snrs = visit.painted.snrs[number] if thing.parts else [0.0]
+        matched = [snr for snr, part in zip(snrs, thing.parts, strict=False) if part.measure == "matched"]
         rows.append(
             {
                 **common,
@@ -176,16 +188,10 @@ def _truth(entry, index, target, sky, painted, view, unit, labelled, wcs) -> lis
                 "wind_snr": matched[0] if thing.positive and matched else 0.0,
                 "extended_snr": matched[0] if matched else 0.0,
                 "peak_snr": snrs[0],
-                "ra": float(ra),
-                "dec": float(dec),
-                "flux": float(sum(fluxes)),
-                "fwhm": thing.fwhm * unit / alma.ARCSEC,
+                "ra": ra,
+                "dec": dec,
+                "flux": float(sum(visit.painted.fluxes[number])) if thing.parts else 0.0,
+                "fwhm": thing.fwhm * visit.unit / alma.ARCSEC,
             }
         )
-    if not rows:
-        empty = {"object": 0, "kind": target.kind, "is_wind": False, "wind_snr": 0.0, "extended_snr": 0.0}
-        rows.append({**common, **empty, "peak_snr": 0.0, "ra": entry.ra, "dec": entry.dec, "flux": 0.0, "fwhm": 0.0})
     return rows
-
-
-TRUTH_UNITS = {"ra": "deg", "dec": "deg", "flux": "Jy", "fwhm": "arcsec", "rms": "Jy / beam"}

@@ -4,6 +4,7 @@ from . import calibration, metrics, predict
 from .datasets import Samples, joined
 from .training import train
 
+
 def with_augmented(training: Samples, augmented: Samples) -> Samples:
     """Return the cutouts of a training split with these augmented samples in place of its own."""
     rows = training.origin == "cutout"
@@ -12,7 +13,7 @@ def with_augmented(training: Samples, augmented: Samples) -> Samples:
 
 
 def measured(model, calibrate, training: Samples, validation: Samples, test: Samples, keys: tuple) -> dict:
-    """Train once, calibrate, and return the measures (`skyloom.learn.comparison.MEASURES`) of the validation and the test set.
+    """Train once, calibrate, and return the measures (`comparison.MEASURES`) of the validation and the test set.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.figure import Figure
 
 from . import style
@@ -10,33 +11,44 @@ from . import style
 
 @dataclass(frozen=True)
 class Change:
-    """The change of a measure against the full method, with the ends of its interval."""
+    """The change of a measure's mean against the full method, and its 1 sigma error."""
 
     name: str
     value: float
-    low: float
-    high: float
+    error: float
 
 
-def change(name: str, full: dict, variant: dict) -> Change:
-    """Return the difference of a measure between a variant and the full method.
+def changes(table: Table, measure: str, baseline: str) -> list[Change]:
+    """Return the change of a measure for every variant but the baseline, in the table's order.
 
     Parameters
     ----------
-    name : str
-        What differs.
-    full, variant : dict
-        The measure's ``value``, ``low`` and ``high``. Both sets of errors are added in quadrature, as if the two were
-        independent; being measured on one test set they are not, so that the interval is rather too wide.
+    table : astropy.table.Table
+        One row a variant, with the columns ``variant``, ``repeats``, the measure (its mean over the repeats) and
+        ``<measure>_std`` (the standard deviation of the repeats themselves, divided by n).
+    measure : str
+    baseline : str
+        The variant with everything.
+
+    Notes
+    -----
+    The error of a mean of n repeats is std / sqrt(n - 1), and nothing for one repeat, which has no scatter to tell it
+    by; those of variant and baseline are added in quadrature.
     """
-    below = np.hypot(variant["value"] - variant["low"], full["high"] - full["value"])
-    above = np.hypot(variant["high"] - variant["value"], full["value"] - full["low"])
-    difference = variant["value"] - full["value"]
-    return Change(name, difference, difference - below, difference + above)
+    rows = {str(row["variant"]): row for row in table}
+
+    def error(row) -> float:
+        return float(row[f"{measure}_std"] / np.sqrt(max(row["repeats"] - 1, 1)))
+
+    full = rows.pop(baseline)
+    return [
+        Change(name.replace("_", " "), float(row[measure] - full[measure]), float(np.hypot(error(row), error(full))))
+        for name, row in rows.items()
+    ]
 
 
 def ablation(changes: dict[str, list[Change]], baseline: str) -> Figure:
-    """Return the change of each measure for each variant, with intervals; left of zero is worse.
+    """Return the change of each measure for each variant, with 1 sigma errors; left of zero is worse.
 
     Parameters
     ----------
@@ -51,13 +63,11 @@ def ablation(changes: dict[str, list[Change]], baseline: str) -> Figure:
     )
     rows = np.arange(len(names))
     for ax, (measure, entries) in zip(axes.flat, changes.items(), strict=True):
-        value, low, high = (np.array([getattr(entry, key) for entry in entries]) for key in ("value", "low", "high"))
+        value, error = (np.array([getattr(entry, key) for entry in entries]) for key in ("value", "error"))
         colours = np.where(value < 0, style.POSITIVE, style.NEGATIVE)
         ax.axvline(0, color=style.INK, lw=0.9)
         ax.barh(rows, value, color=colours, height=0.6, alpha=0.85)
-        ax.errorbar(
-            value, rows, xerr=[value - low, high - value], fmt="none", ecolor=style.INK, elinewidth=1, capsize=2
-        )
+        ax.errorbar(value, rows, xerr=error, fmt="none", ecolor=style.INK, elinewidth=1, capsize=2)
         ax.set_yticks(rows, names)
         ax.grid(axis="y", visible=False)
         ax.set(xlabel=f"change of {measure}")

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UserError
+
 Shape = Callable[[NDArray, NDArray], NDArray]
 
 
@@ -170,17 +172,29 @@ def matched_snr(image: NDArray, beam_area: float) -> tuple[float, float]:
     return float(np.sqrt(square / beam_area)), total**2 / square / beam_area if square > 0 else 0.0
 
 
-def draw_kind(weights: dict[str, float], index: int) -> str:
+def draw_kind(weights: dict[str, float], changed: dict[str, float], index: int) -> str:
     """Return the kind of the field `index`, so that any run of fields has kinds in the proportion of the weights.
+
+    Parameters
+    ----------
+    weights : dict of str to float
+        Relative numbers of all kinds that there are.
+    changed : dict of str to float
+        Those of some kinds, from the configuration, to be taken instead.
+    index : int
+        Number of the field.
 
     Raises
     ------
-    ValueError
-        If no weight is above zero.
+    UserError
+        If `changed` names another kind, or leaves none.
     """
-    kinds, shares = list(weights), np.cumsum(list(weights.values()))
+    unknown = sorted(set(changed) - set(weights))
+    if unknown:
+        raise UserError(f"embedded.kinds: there is no kind `{unknown[0]}`; the kinds are {', '.join(weights)}.")
+    kinds, shares = list(weights), np.cumsum(list({**weights, **changed}.values()))
     if not shares[-1] > 0:
-        raise ValueError("no kind has a weight above zero.")
+        raise UserError("embedded.kinds: every kind has the weight 0; give one of them more.")
     golden = (np.sqrt(5) - 1) / 2  # steps of the golden ratio fill the unit interval evenly
     return kinds[int(np.searchsorted(shares, (index + 0.5) * golden % 1 * shares[-1], side="right"))]
 

@@ -14,9 +14,9 @@ from . import discs, surroundings, winds
 from .fields import Field, Object, Part
 
 BLUR = 0.25  # sigma of particles in beams: unresolved, and coarse enough to hide single particles
-FAINTEST, BRIGHTEST = 18.0, 150.0  # S/N of a wind, and of what could be mistaken for one, outside the disc
-VISIBLE = 2.2  # a wind's mean S/N in a beam is at least this, or nobody could label it; B335's walls have about 2
-SHARE = 0.4  # a wind's peak is at most this part of the disc's
+FAINTEST, BRIGHTEST = 20.0, 150.0  # S/N of a wind, and of what could be mistaken for one, outside the disc
+VISIBLE = 2.5  # a wind's mean S/N in a beam is at least this, or nobody could label it; B335's walls have about 2
+SHARE = 0.4  # a wind's peak is at most this part of a bright disc's
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def disc_wind(rng: np.random.Generator, width: float) -> Object:
     widest = min(np.radians(48), disc.inclination - np.radians(12))  # seen from inside the cone it would be no cone
     opening = rng.uniform(np.radians(18), widest)
     if armed:
-        sides, asymmetry = (1.0, rng.uniform(0.25, 0.7)), rng.uniform(0.8, 0.97)
+        sides, asymmetry = (1.0, rng.uniform(0.35, 0.8)), rng.uniform(0.8, 0.97)
         limb = rng.choice([0, np.pi])
         bright = (limb + rng.normal(0, 0.3), (limb if rng.random() < 0.4 else np.pi - limb) + rng.normal(0, 0.3))
         turn = rng.uniform(0.25, 0.8) * rng.choice([-1, 1])
@@ -90,7 +90,10 @@ def disc_wind(rng: np.random.Generator, width: float) -> Object:
         clumps=rng.uniform(0.15, 0.5),
     )
     snr = log_uniform(rng, faintest, BRIGHTEST)
-    parts = (disc.part(), Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", VISIBLE, SHARE * disc.snr))
+    parts = (
+        disc.part(),
+        Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", VISIBLE, max(SHARE * disc.snr, FAINTEST)),
+    )
     return Object("disc_wind", parts, fwhm=disc.fwhm, positive=True)
 
 

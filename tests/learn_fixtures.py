@@ -1,0 +1,32 @@
+"""A toy training set: compact discs in noise, some with two straight walls. Small, quick, and hard to get all right."""
+
+from pathlib import Path
+
+import numpy as np
+
+from skyloom.learn.datasets import SPLITS, Samples, write_dataset
+
+CASE = "disk_winds"
+
+
+def toy_samples(count: int, seed: int, side: int = 32) -> Samples:
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    label = (np.arange(count) % 3 == 0).astype(np.int8)
+    images = np.empty((count, side, side, 2), np.float32)
+    for number in range(count):
+        radius, angle = np.hypot(x, y), np.arctan2(y, x) - random.uniform(0, 2 * np.pi)
+        image = random.normal(size=(side, side)) + random.uniform(10, 100) * np.exp(-(radius**2) / 8)
+        if label[number]:
+            image += 6 * np.exp(-((np.abs(np.sin(angle) * radius) - 0.5 * radius) ** 2) / 2) * (radius < side / 2.5)
+        images[number] = np.arcsinh(image / 3)[..., None]
+    name = np.array([f"toy_{seed}.{number:03d}" for number in range(count)])
+    return Samples(x=images, y=label, id=name, group=name, origin=np.full(count, "cutout"))
+
+
+def toy_dataset(path: Path, counts: tuple[int, int, int] = (48, 30, 30), side: int = 32) -> Path:
+    splits = {
+        name: toy_samples(count, seed, side) for seed, (name, count) in enumerate(zip(SPLITS, counts, strict=True))
+    }
+    write_dataset(path, splits, {"case": CASE, "seed": 1})
+    return path

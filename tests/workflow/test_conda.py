@@ -1,0 +1,59 @@
+"""The whole tiny workflow with one environment a step: a package that a step's file lacks shows here."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, TINY
+
+SERVICE = ROOT / "tests/services/conda"
+STEPS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
+# `all` leaves these out.
+STUDIES = ["results/tiny/disk_winds/tune.csv"]
+
+
+def tools() -> Path:
+    """Return the path of uv, or skip where it or the packages cannot be had."""
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.is_file() else shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    return Path(uv)
+
+
+def called_in(folder: Path, uv: Path, *command: str, timeout: int = 3000) -> subprocess.CompletedProcess:
+    """Run a command with the stand-in for conda, and this Python, first on the path."""
+    path = os.pathsep.join([str(SERVICE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "UV": str(uv), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.mark.slow
+def test_every_step_runs_in_its_own_environment(finished, clean_project, tmp_path):
+    uv = tools()
+    tried = called_in(tmp_path, uv, str(uv), "venv", "--quiet", "--no-project", "--python", sys.executable, "tried")
+    assert tried.returncode == 0, tried.stderr
+    # The last package of all files, and the only one that is not in the cache of uv after the set-up with pip.
+    tried = called_in(tmp_path, uv, str(uv), "pip", "install", "--quiet", "--python", "tried/bin/python", "pip")
+    if tried.returncode:
+        pytest.skip(f"no packages can be had: {tried.stderr.strip().splitlines()[-1]}")
+
+    project = clean_project("conda")
+    options = ["--cores", "2", "--sdm", "conda", "--conda-prefix", str(tmp_path / "environments")]
+    targets = [*STUDIES, "all"]
+    done = called_in(project.path, uv, sys.executable, "-m", "snakemake", *targets, *options, "--configfile", TINY)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+    logs = [path.name for path in (project.path / "logs/tiny").rglob("*.log")]
+    assert [step for step in STEPS if not any(name.startswith(step) for name in logs)] == []
+    made = {path.stem for path in (tmp_path / "environments").glob("*.yaml")}
+    contents = {(ROOT / f"envs/{step}.yaml").read_text() for step in STEPS}
+    assert len(made) >= len(contents)
+    catalog = "results/tiny/catalog.csv"
+    assert (project.path / catalog).read_bytes() == (finished.path / catalog).read_bytes()
