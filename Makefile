@@ -48,8 +48,9 @@ lint: setup  ## format and lint, as the tests check them
 	$(BIN)/snakefmt Snakefile rules
 	$(BIN)/snakemake --lint
 
-docs: setup  ## docs/configuration.md from the schema
+docs: setup  ## docs/configuration.md from the schema, docs/catalog.md from the columns
 	$(BIN)/python scripts/document_config.py
+	$(BIN)/python scripts/document_catalog.py
 
 rulegraph: setup  ## images/rulegraph.svg
 	$(BIN)/snakemake --rulegraph dot 2>/dev/null | dot -Tsvg > images/rulegraph.svg

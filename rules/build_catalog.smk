@@ -32,10 +32,12 @@ rule build_catalog:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        config=catalog_config,
     shell:
         "python {input.script}"
         " --case {wildcards.case} --objects {input.objects} --fields {input.fields}"
-        " --predictions {input.predictions} --labels {input.labels} --columns {input.columns}"
+        " --predictions {input.predictions} --labels {input.labels} --columns {input.columns} --config-hash {params.config}"
         " --csv {output.csv} --ecsv {output.ecsv} --votable {output.votable}"
         " --fits {output.fits} --regions {output.regions} --moc {output.moc} > {log:q} 2>&1"
 

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir).resolve() / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
+from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
 from skyloom.errors import UserError
 from skyloom.workflow.closure import closure
@@ -184,6 +185,14 @@ def tuned_dataset(wildcards):
 
 def tuned_model_settings(wildcards):
     return settings(f"models.{CASES[wildcards.case].tune.model}")(wildcards)
+
+
+def catalog_config(wildcards):
+    """Return a short hash of the settings that the case's catalog depends on."""
+    case = CONFIG["cases"][wildcards.case]
+    parts = {key: value for key, value in case.items() if key not in ("models", "tune", "title")}
+    parts["model"] = case["models"][case["catalog_model"]]
+    return settings_hash(json.dumps({"seed": SEED, **parts}, sort_keys=True))
 
 
 def every_plot(wildcards):

@@ -17,6 +17,7 @@ def main(argv=None) -> None:
     parser.add_argument("--fields", nargs="+", required=True, help="searched files of each chunk (ECSV, by crop)")
     parser.add_argument("--labels", required=True, help="labelled objects and their split (ECSV, by label_objects)")
     parser.add_argument("--columns", default="resources/columns.yaml", help="column definition (default: %(default)s)")
+    parser.add_argument("--config-hash", help="hash of the case's settings (default: of those in the config files)")
     for kind in ("csv", "ecsv", "votable", "fits", "regions", "moc"):
         parser.add_argument(f"--{kind}", required=True, help=f"the catalog to write as {kind}")
     args = parser.parse_args(argv)
@@ -31,7 +32,7 @@ def main(argv=None) -> None:
     from skyloom.files import read_table
 
     columns = read_columns(args.columns)
-    objects = read_chunks(args.objects, "objects", ["object_id", "ra", "dec"])
+    objects = read_chunks(args.objects, "objects", ["object_id", "ra", "dec", "filename", "flags"])
     predictions = read_chunks(args.predictions, "predictions", ["object_id", "probability", "candidate"])
     fields = read_chunks(args.fields, "fields", ["status"])
     labels = read_table(args.labels, "labels")
@@ -41,7 +42,7 @@ def main(argv=None) -> None:
 
     predictions = join_predictions(objects, predictions)
     used = used_objects(objects, labels)
-    config = str(predictions.meta.get("config_hash", ""))
+    config = args.config_hash or configured(args.case)
     catalog = make_catalog(columns, args.case, objects[~used], predictions[~used], labels, config, __version__)
     check_catalog(catalog, columns)
     write_catalog(vars(args), catalog, columns)
@@ -52,6 +53,14 @@ def main(argv=None) -> None:
         f"networks, {len(catalog)} in the catalog, {sum(catalog['candidate'])} candidates; "
         f"{area.sky_fraction * 41252.96 * 3600:.3g} square arcmin searched"
     )
+
+
+def configured(case: str) -> str:
+    """Return the hash of a case's settings in the project's config files."""
+    from skyloom.config.identity import settings_hash
+    from skyloom.config.load import load
+
+    return settings_hash(load(overrides={"run": {"cases": [case]}})[1][case])
 
 
 if __name__ == "__main__":

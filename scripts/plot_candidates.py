@@ -7,6 +7,8 @@ a coloured frame marks a candidate.
 from skyloom.cli import run, say, step_parser
 from skyloom.errors import UserError
 
+NEEDED = ("id", "name", "probability", "candidate", "known", "flags")
+
 
 def main(argv=None) -> None:
     """Read a catalog and its cutouts and draw the gallery."""
@@ -29,7 +31,7 @@ def main(argv=None) -> None:
     from skyloom.plots import gallery, style
 
     catalog = read_table(args.catalog, "a catalog")
-    missing = [name for name in ("id", "name", "probability", "candidate", "known") if name not in catalog.colnames]
+    missing = [name for name in NEEDED if name not in catalog.colnames]
     if missing:
         raise UserError(f"{args.catalog}: has no column `{missing[0]}`; make it again with build_catalog.")
     pick = {"best": gallery.best, "mistakes": gallery.mistakes}[args.pick]

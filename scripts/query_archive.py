@@ -32,7 +32,7 @@ def main(argv=None) -> None:
 
     from skyloom.archive.select import select
     from skyloom.archive.services import open_service
-    from skyloom.archive.snapshot import changes, counts_text, in_chunks, last_of, read_products, remember
+    from skyloom.archive.snapshot import changes, counts_text, in_chunks, last_of, read_products, remember, rows_of
     from skyloom.files import write_table
 
     service = open_service(args.service or settings.service, settings, args.simulated)
@@ -44,7 +44,7 @@ def main(argv=None) -> None:
         "asked": service.asked,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "search": settings.search.model_dump(mode="json"),
-        "counts": [dict(zip(counts.colnames, map(_plain, row), strict=True)) for row in counts],
+        "counts": rows_of(counts),
     }
     history = Path(args.history)
     last = last_of(history)
@@ -61,10 +61,6 @@ def main(argv=None) -> None:
     since = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("added", "removed", "changed"))
     told = "first query" if last is None else f"since {difference.meta['since']}: {since}"
     say(f"{len(wanted)} files in {args.chunks} chunks ({told})")
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ with BadServer() as server:
 import http.server
 import re
 import socket
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -145,8 +146,7 @@ class BadServer:
         class Handler(_Handler):
             server_owner = owner
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
         return self
@@ -160,6 +160,15 @@ class BadServer:
         with self._lock:
             self.requests.append((path, headers))
             return self._plans[path].pop(0) if self._plans[path] else None
+
+
+class _QuietServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address) -> None:
+        """Say nothing of clients that hang up; they are meant to."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -181,6 +190,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.whole_or_range(data)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def whole_or_range(self, data: bytes) -> None:
         asked = re.match(r"bytes=(\d+)-$", self.headers.get("Range", ""))

@@ -19,7 +19,12 @@ def build(folder: Path, inputs: dict, **changes) -> dict[str, str]:
 
     outputs = catalog_paths(folder)
     options = {key: value for key, value in inputs.items() if key != "cutouts"} | outputs
-    options |= {"case": "disk_winds", "columns": str(ROOT / "resources" / "columns.yaml")} | changes
+    options |= {
+        "case": "disk_winds",
+        "columns": str(ROOT / "resources" / "columns.yaml"),
+        "config-hash": "abcdef012345",
+    }
+    options |= changes
     build_catalog.main(arguments(options))
     return outputs
 
@@ -119,3 +124,15 @@ def test_help_is_quick(script):
     assert "--votable" in done.stdout
     # The promise is one second; a busy machine gets some more.
     assert time.monotonic() - start < 3
+
+
+def test_settings_are_named_by_their_hash(tmp_path, monkeypatch):
+    import build_catalog
+
+    monkeypatch.chdir(ROOT)
+    inputs = write_inputs(tmp_path)
+    del inputs["cutouts"]
+    outputs = catalog_paths(tmp_path)
+    build_catalog.main(["--case", "disk_winds", *arguments(inputs), *arguments(outputs)])
+    (config,) = set(read_table(outputs["ecsv"])["config"])
+    assert len(config) == 12 and int(config, 16) >= 0

@@ -22,7 +22,9 @@ def built(tmp_path):
     outputs = {}
     for case in ("disk_winds", "spirals"):
         outputs[case] = catalog_paths(tmp_path / case)
-        build_catalog.main(["--case", case, *COLUMNS, *arguments(inputs), *arguments(outputs[case])])
+        build_catalog.main(
+            ["--case", case, "--config-hash", "abc", *COLUMNS, *arguments(inputs), *arguments(outputs[case])]
+        )
     return outputs
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
+
 from skyloom.images.fits import Beam, Image
 
 SCALE = 0.05

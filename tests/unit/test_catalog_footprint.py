@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
 from catalog_fixtures import make_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.catalog.footprint import read_area, searched_area, write_area
 from skyloom.errors import UserError
+from skyloom.images.footprint import observed_disc
 
 WHOLE_SKY = 4 * np.pi * (180 / np.pi * 3600) ** 2  # square arcsec
 
@@ -47,6 +49,18 @@ def test_written_area_is_read_back_and_has_no_date(tmp_path):
 def test_nothing_searched_is_a_valid_area(tmp_path):
     write_area(tmp_path / "none.moc.fits", searched_area(make_fields(1)))
     assert read_area(tmp_path / "none.moc.fits").empty()
+
+
+def test_observed_disc_is_where_the_pixels_are():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---SIN", "DEC--SIN"], [83.6, 22.0], [101.0, 101.0]
+    wcs.wcs.cdelt = [-0.5 / 3600, 0.5 / 3600]
+    y, x = np.mgrid[:201, :201]
+    data = np.where(np.hypot(x - 130, y - 100) < 60, 1.0, np.nan)
+    ra, dec, radius = observed_disc(data, wcs, 0.5)
+    # 30 pixels to the right is 15 arcsec to the West.
+    assert (83.6 - ra) * np.cos(np.radians(22.0)) * 3600 == pytest.approx(15, abs=0.1)
+    assert dec == pytest.approx(22.0, abs=1e-4) and radius == pytest.approx(30, rel=0.01)
 
 
 def test_mistakes(tmp_path):

@@ -90,7 +90,7 @@ def test_merged_catalog_masks_what_a_case_does_not_measure():
     radio = a_catalog()
     objects = make_objects(seed=9)
     common = {column.source for column in COLUMNS if column.group == "common"}
-    objects.keep_columns([name for name in objects.colnames if f"objects.{name}" in common | {"objects.object_id"}])
+    objects.keep_columns([name for name in objects.colnames if f"objects.{name}" in common | {"objects.flags"}])
     gamma = a_catalog(objects, case="cherenkov")
     assert "flux" not in gamma.colnames
     merged = merge_catalogs(COLUMNS, [gamma, radio])

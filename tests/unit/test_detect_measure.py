@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from synthetic import BEAM, SCALE, celestial, gaussian, image, noise
+
 from skyloom.detect.fields import field_objects
 from skyloom.detect.measure import measure, position_angle
 from skyloom.images.fits import read_image
-from synthetic import BEAM, SCALE, celestial, gaussian, image, noise
 
 SHAPE = (120, 120)
 MAJOR, MINOR, PA = BEAM.in_pixels(SCALE)

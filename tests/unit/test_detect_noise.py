@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from skyloom.detect.noise import noise_map, robust_rms
 from synthetic import BEAM, SCALE, gaussian, noise
+
+from skyloom.detect.noise import noise_map, robust_rms
 
 AREA = BEAM.area(SCALE)
 

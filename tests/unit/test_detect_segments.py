@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from skyloom.detect.segments import find_segments, grown
 from synthetic import BEAM, SCALE, gaussian, noise
+
+from skyloom.detect.segments import find_segments, grown
 
 AREA = BEAM.area(SCALE)
 SHAPE = (160, 160)

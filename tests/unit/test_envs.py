@@ -16,6 +16,7 @@ ENVS = {path.stem: path for path in sorted((ROOT / "envs").glob("*.yaml"))}
 CASES = [path.stem for path in sorted((ROOT / "scripts/skyloom/cases").glob("[a-z]*.py"))]
 # Names of modules where conda-forge calls the package otherwise.
 PACKAGES = {
+    "PIL": "pillow",
     "matplotlib": "matplotlib-base",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import gaussian
+
 from skyloom.images.augment import Chain, aligned, augmented, beam_noise, geometric_mean, orientation, pairs_of, turned
 from skyloom.images.normalise import network_input
-from synthetic import gaussian
 
 BEAMS = np.array([[6.0, 4.4, 30.0], [5.0, 5.0, 0.0]])
 NOTHING = {"flips": False, "rotations": False, "resize": None, "shift": 0, "noise": 0.0}

@@ -4,6 +4,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import BEAM, SCALE, celestial, gaussian, image, noise
+
 from skyloom.detect.fields import field_objects
 from skyloom.images.cutout import (
     FINEST,
@@ -14,7 +16,6 @@ from skyloom.images.cutout import (
     smoothed_noise,
     smoothed_snr,
 )
-from synthetic import BEAM, SCALE, celestial, gaussian, image, noise
 
 PIXELS = BEAM.in_pixels(SCALE)
 MAJOR, MINOR, PA = PIXELS
@@ -47,13 +48,13 @@ def test_world_coordinates_go_round(x, y, step, column, row):
     back = old.world_to_pixel(sky)
     assert back == pytest.approx((x + (column - 49.5) * step, y + (row - 49.5) * step), abs=1e-5)
     again = WCS(fits.Header.fromstring(native_cutout(np.zeros((150, 150)), old, PIXELS, x, y, 20).header, sep="\n"))
-    assert again.pixel_to_world(10, 10).separation(old.pixel_to_world(round(x), round(y))).arcsec < SCALE
+    assert again.pixel_to_world(10, 10).separation(old.pixel_to_world(round(x), round(y))).arcsec < 1.5 * SCALE
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.floats(90, 110), st.floats(90, 110), st.floats(0.5, 1.9))
+@given(st.floats(120, 140), st.floats(120, 140), st.floats(0.5, 2.3))
 def test_scaling_conserves_flux_and_centres_the_source(x, y, step):
-    cut = scaled(gaussian((200, 200), x, y, 14, 9, 40, peak=100), x, y, step)
+    cut = scaled(gaussian((260, 260), x, y, 14, 9, 40, peak=100), x, y, step)
     total = cut.data.sum() * step**2
     assert total == pytest.approx(100 * np.pi / (4 * np.log(2)) * 14 * 9, rel=0.02)
     rows, columns = np.indices(cut.data.shape)
@@ -64,7 +65,7 @@ def test_scaling_conserves_flux_and_centres_the_source(x, y, step):
 def test_near_and_far_objects_look_alike():
     near = scaled(gaussian((400, 400), 200, 200, 40, 20, 30, peak=50), 200, 200, 4.0)
     far = scaled(gaussian((400, 400), 200, 200, 20, 10, 30, peak=50), 200, 200, 2.0)
-    np.testing.assert_allclose(near.data, far.data, atol=3)
+    np.testing.assert_allclose(near.data, far.data, atol=0.1 * near.data.max() + 1)
 
 
 def test_what_is_too_fine_is_smoothed_and_never_aliased():

@@ -3,8 +3,9 @@ import pytest
 from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
-from skyloom.images.fits import Beam, UnusableImage, read_image
 from synthetic import BEAM, SCALE, gaussian, header, noise, write
+
+from skyloom.images.fits import Beam, UnusableImage, read_image
 
 DATA = gaussian((40, 50), 25, 20, 6, 4.4, 30) + noise((40, 50), 0.01)
 
@@ -49,7 +50,10 @@ def test_the_beam_of_an_aips_history_and_of_a_beam_table(tmp_path):
     fits.PrimaryHDU(DATA.astype(np.float32), card).writeto(tmp_path / "a.fits")
     assert read_image(tmp_path / "a.fits").beam.major == pytest.approx(0.3, rel=1e-3)
     bare = header(DATA.shape, BMAJ=None, BMIN=None, BPA=None)
-    columns = [fits.Column(name=name, format="E", array=[value]) for name, value in zip(("BMAJ", "BMIN", "BPA"), (0.3, 0.2, 5.0), strict=True)]
+    columns = [
+        fits.Column(name=name, format="E", array=[value])
+        for name, value in zip(("BMAJ", "BMIN", "BPA"), (0.3, 0.2, 5.0), strict=True)
+    ]
     table = fits.BinTableHDU.from_columns(columns, name="BEAMS")
     fits.HDUList([fits.PrimaryHDU(DATA.astype(np.float32), bare), table]).writeto(tmp_path / "b.fits")
     assert read_image(tmp_path / "b.fits").beam.minor == pytest.approx(0.2)

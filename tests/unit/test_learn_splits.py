@@ -3,6 +3,7 @@ import pytest
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from skyloom.errors import UserError
 from skyloom.learn.datasets import Samples, joined, read_attrs, read_split, write_dataset
 from skyloom.learn.labels import UNMATCHED, check_both_classes, duplicated_files, read_label_file, truth_labels
@@ -41,7 +42,9 @@ def test_shares_are_kept_and_the_seed_matters():
     groups = np.array([f"g{index}" for index in range(200)])
     labels = np.arange(200) % 4 == 0
     split = assign_splits(groups, labels, 0.2, 0.25, 1)
-    assert (split == "test").sum() == pytest.approx(50, abs=2) and (split == "validation").sum() == pytest.approx(40, abs=2)
+    assert (split == "test").sum() == pytest.approx(50, abs=2) and (split == "validation").sum() == pytest.approx(
+        40, abs=2
+    )
     assert (split != assign_splits(groups, labels, 0.2, 0.25, 2)).any()
 
 
@@ -84,7 +87,9 @@ def truth(*rows):
 
 
 def test_truth_labels_by_position_and_file():
-    found = objects(("f.01", 100.0), ("f.02", 140.0), ("g.01", 100.3), ("g.02", 160.0), ("h.01", 100.0), ("i.01", 100.0))
+    found = objects(
+        ("f.01", 100.0), ("f.02", 140.0), ("g.01", 100.3), ("g.02", 160.0), ("h.01", 100.0), ("i.01", 100.0)
+    )
     true = truth(
         ("f", "disc_wind", True, 100.5, True),
         ("g", "binary", False, 100.0, True),

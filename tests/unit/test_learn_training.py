@@ -16,17 +16,23 @@ backend.start(2)
 from skyloom.learn import predict, store, training  # noqa: E402  (keras reads its environment when it is imported)
 from skyloom.nets import network  # noqa: E402
 
-KEYS = (1, "toy", "train", "windnet", 0)
+KEYS = (1, "toy", "train", "thesis_cnn", 0)
 TRAIN, VALIDATION = toy_samples(48, 1), toy_samples(24, 2)
 
 
 def settings(**changes):
-    return Model(**{"network": "windnet", "epochs": 4, "batch_size": 16, "patience": 9, **changes})
+    # The thesis's network, as it has few layers, and so is quickly made again and again.
+    return Model(**{"network": "thesis_cnn", "epochs": 4, "batch_size": 16, "patience": 9, **changes})
 
 
 @pytest.fixture(scope="module")
 def trained():
     return training.train(settings(), TRAIN, VALIDATION, KEYS)
+
+
+@pytest.fixture(scope="module")
+def windnet():
+    return training.train(settings(network="windnet", epochs=2), TRAIN, VALIDATION, KEYS)[0]
 
 
 def test_equal_seeds_give_equal_weights(trained):
@@ -45,6 +51,16 @@ def test_the_history_has_a_row_an_epoch_and_the_best_is_returned(trained):
     assert progress.best_loss == min(row["val_loss"] for row in progress.history)
     scores = predict.logits(model, VALIDATION.x)
     assert training.cross_entropy(scores, VALIDATION.y, settings()) == progress.best_loss
+
+
+def test_normalisation_layers_go_on_to_the_same_weights_too(tmp_path, windnet):
+    checkpoint = training.Checkpoint(tmp_path, "fingerprint")
+    asked = iter(range(10_000))
+    wanted = settings(network="windnet", epochs=2)
+    with pytest.raises(UserError, match="run again"):
+        training.train(wanted, TRAIN, VALIDATION, KEYS, checkpoint, lambda: next(asked) > 3)
+    again, _ = training.train(wanted, TRAIN, VALIDATION, KEYS, checkpoint)
+    assert store.weights_sha256(again) == store.weights_sha256(windnet)
 
 
 @pytest.mark.parametrize("after", [1, 3, 4])
@@ -113,7 +129,7 @@ def test_early_stopping():
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_every_optimiser_and_schedule(name, schedule):
     made = training.optimizer(settings(optimizer=name, schedule=schedule, learning_rate=0.01), steps=5)
-    assert made.name.startswith(name)
+    assert type(made).__name__.lower() == name
     assert float(made.learning_rate) == pytest.approx(0.01 if schedule == "constant" else 0.001)
 
 
@@ -126,7 +142,7 @@ def test_one_class_cannot_be_learnt():
 
 def test_a_diverging_training_is_said():
     with pytest.raises(training.Diverged, match="learning_rate"):
-        training.train(settings(network="thesis_cnn", optimizer="sgd", learning_rate=1e12), TRAIN, VALIDATION, KEYS)
+        training.train(settings(optimizer="sgd", learning_rate=1e12), TRAIN, VALIDATION, KEYS)
 
 
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=50))
@@ -178,8 +194,8 @@ def test_images_of_another_size_are_refused(trained):
         predict.logits(trained[0], np.zeros((1, 40, 40, 2), np.float32))
 
 
-def test_equal_networks_are_saved_as_equal_bytes_and_come_back(tmp_path, trained):
-    model, _ = trained
+def test_equal_networks_are_saved_as_equal_bytes_and_come_back(tmp_path, windnet):
+    model = windnet
     store.save_model(tmp_path / "a.keras", model)
     copy = network("windnet")((32, 32, 2))
     copy.set_weights(model.get_weights())
@@ -190,8 +206,8 @@ def test_equal_networks_are_saved_as_equal_bytes_and_come_back(tmp_path, trained
     assert np.array_equal(predict.logits(back, VALIDATION.x), predict.logits(model, VALIDATION.x))
 
 
-def test_a_saved_network_tells_no_time_and_no_address(tmp_path, trained):
-    store.save_model(tmp_path / "a.keras", trained[0])
+def test_a_saved_network_tells_no_time_and_no_address(tmp_path, windnet):
+    store.save_model(tmp_path / "a.keras", windnet)
     with zipfile.ZipFile(tmp_path / "a.keras") as archive:
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert "date_saved" not in json.loads(archive.read("metadata.json"))
@@ -199,9 +215,9 @@ def test_a_saved_network_tells_no_time_and_no_address(tmp_path, trained):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", "half"])
-def test_a_broken_network_is_said(tmp_path, trained, content):
+def test_a_broken_network_is_said(tmp_path, windnet, content):
     path = tmp_path / "a.keras"
-    store.save_model(path, trained[0])
+    store.save_model(path, windnet)
     path.write_bytes(path.read_bytes()[:5000] if content == "half" else content)
     with pytest.raises(UserError, match=r"a\.keras: cannot be read as a Keras network.*train it again"):
         store.load_model(path)

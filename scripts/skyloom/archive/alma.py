@@ -21,13 +21,14 @@ from ..cli import progress, say
 from ..config.schema import AlmaArchive, Download, Search, in_unit
 from ..errors import UserError
 from . import transfer
-from .embedded import owner
+from .embedded import by_member, owner
 from .filters import first_of_each
 from .fits_check import check_fits
 from .names import name_in_url
 from .services import OBSERVATION, PRODUCT, conformed
 
 HOSTS = ("almascience.org", "almascience.eso.org", "almascience.nao.ac.jp", "almascience.nrao.edu")
+MEMBERS_ASKED = 100  # in one query
 MOST_ROWS = 10_000_000  # asked for explicitly, because servers cut answers at a lower default
 SELECT = "SELECT * FROM ivoa.obscore WHERE"  # what astroquery and ALminer ask; servers differ about mixed-case columns
 SCIENCE = "LOWER(scan_intent) LIKE '%target%'"
@@ -87,18 +88,19 @@ class AlmaService:
 
     def products(self, observations: Table) -> Table:
         """Return all files of the observations' member OUS that DataLink tells, tar files expanded."""
-        members: dict[str, list[int]] = {}
-        for number, member in enumerate(observations["member_ous_uid"]):
-            members.setdefault(member, []).append(number)
+        selected = by_member(observations["member_ous_uid"], observations["target_name"])
         with ThreadPoolExecutor(self.parallel) as pool, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answers = pool.map(self._links, members)
-            links = list(progress(answers, len(members), "products of member OUS"))
+            answers = pool.map(self._links, selected)
+            links = list(progress(answers, len(selected), "products of member OUS"))
+        targets = self._targets(list(selected))
         rows = []
-        for (_, candidates), table in zip(members.items(), links, strict=True):
+        for (member, numbers), table in zip(selected.items(), links, strict=True):
             for link in table:
                 filename = name_in_url(str(link["access_url"]))
-                number = owner(filename, candidates, observations["target_name"])
+                number = owner(filename, numbers, targets.get(member, list(numbers)))
+                if number is None:
+                    continue
                 rows.append(
                     {
                         "observation": number,
@@ -135,6 +137,17 @@ class AlmaService:
     def _links(self, member: str) -> Table:
         return self._first_answer(lambda mirror: _datalink(mirror, member, self.session))
 
+    def _targets(self, members: list[str]) -> dict[str, list[str]]:
+        """Return all targets of each member OUS, those that were not selected too."""
+        found: dict[str, list[str]] = {}
+        for start in range(0, len(members), MEMBERS_ASKED):
+            listed = ", ".join(f"'{_quoted(member)}'" for member in members[start : start + MEMBERS_ASKED])
+            query = f"SELECT DISTINCT member_ous_uid, target_name FROM ivoa.obscore WHERE member_ous_uid IN ({listed})"
+            rows = self._first_answer(lambda mirror, query=query: _tap(mirror, self.session).search(query).to_table())
+            for row in rows:
+                found.setdefault(str(row["member_ous_uid"]), []).append(str(row["target_name"]))
+        return found
+
     def _first_answer(self, ask: Callable[[str], Table]) -> Table:
         reasons = []
         for mirror in self.mirrors.in_order():
@@ -143,9 +156,9 @@ class AlmaService:
             except UserError:
                 raise
             except Exception as error:  # requests, pyvo, astroquery and the VOTable parser each raise their own
-                self.mirrors.failed(mirror)
                 reasons.append(f"{mirror}: {_brief(error)}")
-                say(f"{mirror} does not answer ({_brief(error)})")
+                if self.mirrors.failed(mirror) == 1:
+                    say(f"{mirror} does not answer ({_brief(error)})")
             else:
                 self.mirrors.worked(mirror)
                 return conformed(answer, OBSERVATION) if "obs_id" in answer.colnames else answer

@@ -49,12 +49,13 @@ class EmbeddedService:
         A product belongs to a member OUS by its name, ``member.<uid>.…``, and there to the target in its name.
         `version` is a part of the content's SHA-256, so that a changed simulation is noticed.
         """
-        members: dict[str, list[int]] = {}
-        for number, member in enumerate(observations["member_ous_uid"]):
-            members.setdefault(member_tag(member), []).append(number)
+        whole = self._table()
+        targets = by_member(whole["member_ous_uid"], whole["target_name"])
+        selected = by_member(observations["member_ous_uid"], observations["target_name"])
+        members = {member_tag(member): (numbers, list(targets[member])) for member, numbers in selected.items()}
         rows = []
         for path in self._tar_files():
-            rows += _tar_rows(path, members, observations["target_name"])
+            rows += _tar_rows(path, members)
         return conformed(Table(rows) if rows else Table(), PRODUCT)
 
     def retrieve(self, product, part: Path, download: Download, limit: int | None) -> None:
@@ -107,29 +108,48 @@ def tag_in_name(filename: str) -> str:
     return parts[1] if len(parts) > 2 and parts[0] == "member" else ""
 
 
-def owner(filename: str, candidates: Sequence[int], target_names) -> int:
-    """Return which of the candidate observations, all of one member OUS, a product belongs to.
+def owner(filename: str, selected: dict[str, int], targets: Sequence[str]) -> int | None:
+    """Return which of the selected observations of a member OUS a product belongs to.
 
-    The target in the name decides; a product that names none of them belongs to the first.
+    Parameters
+    ----------
+    filename : str
+    selected : dict of str to int
+        The numbers of the selected observations, by target; not empty.
+    targets : sequence of str
+        All targets of the member OUS, selected or not.
+
+    Returns
+    -------
+    int or None
+        None for a product of a target that is not selected. A product that names no target belongs to the first.
     """
-    if len(candidates) == 1:
-        return candidates[0]
-    chosen = target_in_name(filename, [target_names[number] for number in candidates])
-    return candidates[chosen or 0]
+    named = target_in_name(filename, targets)
+    return next(iter(selected.values())) if named is None else selected.get(targets[named])
 
 
-def _tar_rows(path: Path, members: dict[str, list[int]], target_names) -> list[dict]:
+def by_member(member_ous_uid, target_name) -> dict[str, dict[str, int]]:
+    """Return the numbers of observations by member OUS and target."""
+    members: dict[str, dict[str, int]] = {}
+    for number, (member, target) in enumerate(zip(member_ous_uid, target_name, strict=True)):
+        members.setdefault(str(member), {}).setdefault(str(target), number)
+    return members
+
+
+def _tar_rows(path: Path, members: dict[str, tuple[dict[str, int], list[str]]]) -> list[dict]:
     rows = []
     try:
         with tarfile.open(path, "r:") as tar:
             for entry in tar:
-                candidates = members.get(tag_in_name(entry.name))
-                if not entry.isfile() or candidates is None:
+                if not entry.isfile() or tag_in_name(entry.name) not in members:
+                    continue
+                number = owner(entry.name, *members[tag_in_name(entry.name)])
+                if number is None:
                     continue
                 digest = hashlib.file_digest(tar.extractfile(entry), "sha256").hexdigest()
                 rows.append(
                     {
-                        "observation": owner(entry.name, candidates, target_names),
+                        "observation": number,
                         "product_id": "",
                         "filename": entry.name,
                         "access_url": f"{PREFIX}{path.as_posix()}#{entry.name}",

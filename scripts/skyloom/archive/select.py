@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from ..cli import say
 from ..config.schema import Search, in_unit
@@ -50,19 +50,21 @@ class Counts:
             That of each file that is left.
         """
         n = len(self.keywords)
-        columns = [np.bincount(observations, minlength=n)]
-        columns.append(np.bincount(files, minlength=n) if files is not None else np.zeros(n, dtype=int))
-        for number, keyword in enumerate(self.keywords):
-            self.rows.append(
-                {"step": step, "keyword": keyword, "observations": columns[0][number], "files": columns[1][number]}
-            )
+        left = np.bincount(observations, minlength=n).tolist()
+        with_files = np.bincount(files, minlength=n).tolist() if files is not None else [None] * n
+        for keyword, *numbers in zip(self.keywords, left, with_files, strict=True):
+            self._append(step, keyword, *numbers)
         if n > 1:
-            totals = [int(column.sum()) for column in columns]
-            self.rows.append({"step": step, "keyword": ALL, "observations": totals[0], "files": totals[1]})
+            self._append(step, ALL, sum(left), sum(with_files) if files is not None else None)
+
+    def _append(self, step: str, keyword: str, observations: int, files: int | None) -> None:
+        self.rows.append({"step": step, "keyword": keyword, "observations": observations, "files": files})
 
     def table(self) -> Table:
-        """Return the columns step, keyword, observations, files."""
-        return Table(rows=self.rows, names=["step", "keyword", "observations", "files"])
+        """Return the columns step, keyword, observations, files; files are masked as long as none were looked at."""
+        files = np.ma.array([row["files"] or 0 for row in self.rows], mask=[row["files"] is None for row in self.rows])
+        texts = {name: [row[name] for row in self.rows] for name in ("step", "keyword", "observations")}
+        return Table({**texts, "files": MaskedColumn(files)})
 
 
 def select(service: Service, search: Search, draw: str) -> tuple[Table, Table]:

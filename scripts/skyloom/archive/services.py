@@ -121,7 +121,7 @@ def conformed(table: Table, columns: dict) -> Table:
     result = Table()
     for name, (kind, unit) in columns.items():
         if name in table.colnames:
-            values = np.ma.MaskedArray(table[name])
+            values = np.ma.MaskedArray(table[name], subok=False)
         else:
             values = np.ma.masked_all(len(table), dtype="U1" if kind is str else kind)
         if kind is str:

@@ -1,6 +1,5 @@
 """What an archive answered: the snapshot, its history, what changed since, and the chunks that are worked on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,24 +122,19 @@ def _equal(left, right) -> np.ndarray:
 
 
 def counts_text(counts: Table) -> str:
-    """Return the counts as plain lines for the log: one a step, its keywords in order."""
+    """Return the counts as plain lines for the log: one a step, with its keywords in order."""
     lines = []
-    steps: dict[str, list] = {}
-    for row in counts:
-        steps.setdefault(str(row["step"]), []).append(row)
-    with_files = False
-    for step, rows in steps.items():
-        with_files = with_files or step == "products"
-        total = rows[-1]
-        each = f" ({_sums(rows[:-1], with_files)})" if len(rows) > 1 else ""
-        what = (
-            f"{total['files']} files of {total['observations']} observations"
-            if with_files
-            else f"{total['observations']} observations"
-        )
-        lines.append(f"after {step}: {what}{each}")
+    for step in dict.fromkeys(counts["step"]):
+        rows = counts[counts["step"] == step]
+        looked_at_files = rows["files"][-1] is not np.ma.masked
+        total = f"{rows['files'][-1]} files of " if looked_at_files else ""
+        column = rows["files" if looked_at_files else "observations"]
+        each = "; ".join(f"{keyword}: {n}" for keyword, n in zip(rows["keyword"][:-1], column[:-1], strict=True))
+        lines.append(f"after {step}: {total}{rows['observations'][-1]} observations{f' ({each})' if each else ''}")
     return "\n".join(lines)
 
 
-def _sums(rows: Sequence, with_files: bool) -> str:
-    return ", ".join(f"{row['keyword']}: {row['files' if with_files else 'observations']}" for row in rows)
+def rows_of(counts: Table) -> list[list]:
+    """Return the counts as plain lists, for a snapshot's metadata; what is masked is None."""
+    columns = [np.ma.MaskedArray(column, subok=False).tolist() for column in counts.columns.values()]
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -1,6 +1,7 @@
 """Targets: their positions, and which file shows which of them."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from astropy import units as u
@@ -49,7 +50,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_]+", "", name).lower()
 
 
-def target_in_name(filename: str, targets: list[str]) -> int | None:
+def target_in_name(filename: str, targets: Sequence[str]) -> int | None:
     """Return the number of the target that a product's name speaks of, or None.
 
     ALMA writes a target into file names with every character that is not a letter, digit, ``+``, ``-`` or ``.`` as

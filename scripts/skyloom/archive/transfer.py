@@ -96,19 +96,21 @@ class Mirrors:
             return [url]
         return [urlunsplit((*urlsplit(mirror)[:2], parts.path, parts.query, "")) for mirror in mirrors]
 
-    def failed(self, url: str) -> None:
-        """Note that the mirror of an address did not do what it should."""
-        self._note(url, lambda count: count + 1)
+    def failed(self, url: str) -> int:
+        """Note that the mirror of an address did not do what it should; return how often in a row."""
+        return self._note(url, lambda count: count + 1)
 
     def worked(self, url: str) -> None:
         """Note that the mirror of an address did what it should."""
         self._note(url, lambda count: 0)
 
-    def _note(self, url: str, change: Callable[[int], int]) -> None:
+    def _note(self, url: str, change: Callable[[int], int]) -> int:
         with self._lock:
-            for mirror in self.given:
-                if urlsplit(mirror).netloc == urlsplit(url).netloc:
-                    self._failures[mirror] = change(self._failures[mirror])
+            mirror = next((one for one in self.given if urlsplit(one).netloc == urlsplit(url).netloc), None)
+            if mirror is None:
+                return 0
+            self._failures[mirror] = change(self._failures[mirror])
+            return self._failures[mirror]
 
 
 class _Timeout(HTTPAdapter):

@@ -34,7 +34,7 @@ def draw_target(index, rng, settings, wanted):
 
     ra, dec = draw_position(rng, REGIONS, SPREAD)
     keywords = rng.choice(KEYWORDS if wanted else OTHER_KEYWORDS, size=1 + (rng.random() < 0.3), replace=False)
-    kind = draw_kind(KINDS, settings.kinds, index)
+    kind = draw_kind(KINDS, index, settings.kinds)
     return Target(f"SIM_{index:04d}", kind, ra, dec, tuple(str(keyword) for keyword in keywords))
 
 

@@ -137,18 +137,6 @@ def chosen(columns: list[Column], available: set[str]) -> list[Column]:
     return [column for column in columns if column.group in present]
 
 
-def reference(columns: list[Column]) -> str:
-    """Return the columns as a Markdown table for the documentation."""
-    lines = ["| column | unit | type | what it is | UCD | may be masked |", "|---|---|---|---|---|---|"]
-    for column in columns:
-        group = "" if column.group == COMMON else f" ({column.group} only)"
-        lines.append(
-            f"| `{column.name}` | {column.unit or ''} | {column.dtype} | {column.description}{group} "
-            f"| `{column.ucd}` | {'yes' if column.nullable else 'no'} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def _column(entry: dict, path: Path) -> Column:
     name = entry.get("name", "(without a name)")
     keys = {"from" if field.name == "source" else field.name: field.default is MISSING for field in fields(Column)}

@@ -9,6 +9,9 @@ from ..errors import UserError
 from .columns import Column, chosen
 from .names import iau_name
 
+DUPLICATE = "duplicate"
+"""Flag of a row whose image is another row's, under another file name."""
+
 USED = ("train", "validation")
 """Splits whose objects the networks or their calibration have seen."""
 
@@ -35,6 +38,27 @@ def used_objects(objects: Table, labels: Table) -> np.ndarray:
     if "data_sha256" in objects.colnames:
         used |= np.isin(np.asarray(objects["data_sha256"], dtype=str), np.asarray(objects["data_sha256"][used], str))
     return used
+
+
+def duplicate_flags(objects: Table) -> list[str]:
+    """Return the flags of the objects, with `DUPLICATE` where the image is in the archive under an earlier name.
+
+    Parameters
+    ----------
+    objects : astropy.table.Table
+        With the columns ``flags``, ``filename`` and, if known, ``data_sha256``.
+    """
+    flags = ["" if value is np.ma.masked else str(value) for value in objects["flags"]]
+    if "data_sha256" not in objects.colnames:
+        return flags
+    content, files = ([str(value) for value in objects[name]] for name in ("data_sha256", "filename"))
+    first: dict[str, str] = {}
+    for key, file in zip(content, files, strict=True):
+        first[key] = min(file, first.get(key, file))
+    return [
+        text if file == first[key] else ";".join(filter(None, [text, DUPLICATE]))
+        for text, key, file in zip(flags, content, files, strict=True)
+    ]
 
 
 def join_predictions(objects: Table, predictions: Table) -> Table:
@@ -101,6 +125,7 @@ def make_catalog(
         "name": [iau_name(row["ra"], row["dec"]) for row in catalog],
         "case": np.full(len(catalog), case),
         "known": np.ma.MaskedArray([known.get(str(name), 0) for name in catalog["id"]], unknown),
+        "flags": duplicate_flags(objects),
         "config": np.full(len(catalog), config),
         "version": np.full(len(catalog), version),
     }

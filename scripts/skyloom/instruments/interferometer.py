@@ -175,11 +175,12 @@ def fit_beam(dirty: NDArray, pixel: float) -> Beam:
         raise ValueError("the main lobe of the dirty beam does not fit the pixels; choose other pixels.")
     x, y = (centre - west).astype(float), (north - centre).astype(float)
 
-    def gaussian(_, xx, xy, yy):
-        return np.exp(-(xx * x**2 + 2 * xy * x * y + yy * y**2))
+    def misfit(form):
+        xx, xy, yy = form
+        return np.exp(-(xx * x**2 + 2 * xy * x * y + yy * y**2)) - dirty[north, west]
 
-    start = 2 * np.log(2) / np.mean(x**2 + y**2) / 4
-    (xx, xy, yy), _ = optimize.curve_fit(gaussian, None, dirty[north, west], p0=(start, 0, start))
+    round_one = np.log(2) / 2 / np.mean(x**2 + y**2)
+    xx, xy, yy = optimize.least_squares(misfit, (round_one, 0, round_one)).x
     curvature, axes = np.linalg.eigh([[xx, xy], [xy, yy]])
     widths = 2 * np.sqrt(np.log(2) / curvature) * pixel
     east_part, north_part = axes[:, 0]  # the smallest curvature is the major axis

@@ -94,17 +94,22 @@ def add_field(
     view = alma.view(setup, antennas(setup.configuration))
     unit = view.beam.size
     sky = draw_sky(target.kind, seeded["sky"], view.n * view.pixel / unit)
-    noise = float(np.hypot(1, sky.residual)) * view.rms
 
     entry = fluxes = None
     for number in range(2 if index % TWICE_EVERY == TWICE else 1):
         if number:
             view = alma.view(alma.again(seeded["setup"], view.setup), antennas(setup.configuration))
-        painted = paint(sky, view.n, view.pixel / unit, view.smooth, noise, view.beam.area(view.pixel), fluxes)
+        rms = _rms(view, sky)
+        painted = paint(sky, view.n, view.pixel / unit, view.smooth, rms, view.beam.area(view.pixel), fluxes)
         fluxes = painted.fluxes
         entry = _entry(index, number, target, view, seeded["entry"], entry)
         visit = Visit(index, target, labelled, entry, view, sky, painted, unit)
         _add_visit(shard, visit, seeded["noise"], add_file)
+
+
+def _rms(view: alma.View, sky: Field) -> float:
+    """Return the noise of the image [Jy/beam] where the primary beam is one: thermal, and artefacts."""
+    return view.rms * float(np.hypot(1, sky.residual))
 
 
 def _entry(index, number, target, view, rng, first) -> products.Observation:
@@ -169,7 +174,7 @@ def _truth(visit: Visit, header) -> list[dict]:
         "labelled": visit.labelled,
         "residual": visit.sky.residual,
         "configuration": view.setup.configuration,
-        "rms": view.rms,
+        "rms": _rms(view, visit.sky),
     }
     nothing = Object(kind=visit.target.kind, parts=(), positive=False)
     rows = []

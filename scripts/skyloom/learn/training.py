@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import signal
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +186,7 @@ def class_weights(labels: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(scores: np.ndarray, labels: np.ndarray, settings) -> float:
-    """Return the loss that training minimises, for the logits of any samples.
+    """Return the loss that training minimises, for the logits of any samples; NaN if one of them is not finite.
 
     Parameters
     ----------
@@ -194,6 +195,8 @@ def cross_entropy(scores: np.ndarray, labels: np.ndarray, settings) -> float:
     settings : skyloom.config.schema.Model
         `class_weights` and `label_smoothing` are used.
     """
+    if not np.isfinite(scores).all():
+        return float("nan")
     target = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     weight = class_weights(labels)[labels] if settings.class_weights else 1.0
     return float(np.mean(weight * (np.logaddexp(0, scores) - target * scores)))
@@ -278,7 +281,7 @@ class Checkpoint:
             with np.load(self.folder / state["best"], allow_pickle=False) as file:
                 best = [file[name] for name in sorted(file.files)]
             progress = Progress(**state["progress"])
-        except (UserError, OSError, KeyError, TypeError, ValueError) as error:
+        except (UserError, OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             say(f"{self.folder}: the checkpoint cannot be read ({error}); starting afresh")
             return None
         for variable, value in zip(self._variables(model), values, strict=True):

@@ -39,7 +39,7 @@ def search(model, settings, training: Samples, validation: Samples, keys: tuple)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=int(seed_sequence(*keys).generate_state(1)[0]))
     study = optuna.create_study(direction="minimize", sampler=sampler)
-    for optimizer in OPTIMIZERS:
+    for optimizer in OPTIMIZERS[: settings.trials]:
         study.enqueue_trial({"optimizer": optimizer, "learning_rate": FIRST_RATE})
 
     def objective(trial: optuna.Trial) -> float:

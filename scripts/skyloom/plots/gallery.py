@@ -1,16 +1,18 @@
 """Cutouts side by side, each with its beam, a scale bar, its name and its probability."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.io.fits import Header
 from astropy.table import Table
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
+from ..catalog.rows import DUPLICATE
 from ..images.store import Cutouts
 from . import style
 
@@ -50,7 +52,10 @@ class Panel:
 
 def pixel_scale(header: str) -> float:
     """Return the side of a pixel [arcsec] from a FITS header as `skyloom.images.store` keeps it."""
-    return float(np.mean(proj_plane_pixel_scales(WCS(Header.fromstring(header, sep="\n"))))) * 3600
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(Header.fromstring(header, sep="\n"))
+    return float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
 
 
 def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
@@ -80,7 +85,7 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
         else:
             snr, header = cutouts.scaled[index], cutouts.scaled_header[index]
             beam = cutouts.scaled_beam[index]
-        truth = "" if row["known"] is np.ma.masked else ("  true" if row["known"] else "  false")
+        truth = "" if row["known"] is np.ma.masked else ("  label: yes" if row["known"] else "  label: no")
         name = str(row["name"]).removeprefix("SKYL ")
         title = f"{name}\np = {row['probability']:.2f}{truth}"
         found.append(Panel(snr, tuple(beam), pixel_scale(header), title, bool(row["candidate"])))
@@ -88,7 +93,11 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
 
 
 def best(catalog: Table, count: int) -> Table:
-    """Return the rows of highest probability, at most `count`; equals in the catalog's order."""
+    """Return the rows of highest probability, at most `count`, equals in the catalog's order.
+
+    Rows of the same image under another file name are left out.
+    """
+    catalog = catalog[[DUPLICATE not in str(flags).split(";") for flags in catalog["flags"]]]
     order = np.argsort(-np.asarray(catalog["probability"]), kind="stable")
     return catalog[order[:count]]
 

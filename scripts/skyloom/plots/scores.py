@@ -13,7 +13,7 @@ MARKED = {0.1: "v", 0.5: "s", 0.9: "^"}
 _CELLS = LinearSegmentedColormap.from_list("cells", ["#FFFFFF", style.PALETTE[5], style.PALETTE[0]])
 
 
-def confusion(models: list[dict], classes: tuple[str, str] = ("other", "wanted")) -> Figure:
+def confusion(models: list[dict], classes: tuple[str, str] = ("negative", "positive")) -> Figure:
     """Return the confusion matrix of each model in counts, with the share of each true class.
 
     Parameters

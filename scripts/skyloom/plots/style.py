@@ -1,6 +1,7 @@
 """The look that all figures share, and how they are written."""
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from PIL import Image
 
 from ..files import written_whole
 
@@ -21,6 +23,7 @@ GREY, LIGHT, INK = "#8A8F98", "#E3E5E8", "#22262B"
 IMAGE_PALETTE = "CMRmap_r"
 """The thesis's palette for images of discs: white sky, dark core, readable in print."""
 DPI = 150
+COLOURS = 256
 
 RC = {
     "font.family": "DejaVu Sans",
@@ -58,10 +61,17 @@ def new_figure(width: float, height: float, **grid) -> tuple[Figure, Axes]:
 
 
 def save(path: str | Path, figure: Figure) -> None:
-    """Write a figure as PNG, whole or not at all; equal figures give equal bytes, since no program is named in it."""
-    with written_whole(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+    """Write a figure as PNG, whole or not at all; equal figures give equal bytes, since no program is named in it.
+
+    The image is reduced to 256 colours, as many as the palette of the cutouts has, which makes galleries three times
+    smaller.
+    """
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
     plt.close(figure)
+    with Image.open(drawn) as image, written_whole(path) as part:
+        reduced = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        reduced.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
 
 
 def plain_log(axis: Axis) -> None:

@@ -172,23 +172,24 @@ def matched_snr(image: NDArray, beam_area: float) -> tuple[float, float]:
     return float(np.sqrt(square / beam_area)), total**2 / square / beam_area if square > 0 else 0.0
 
 
-def draw_kind(weights: dict[str, float], changed: dict[str, float], index: int) -> str:
+def draw_kind(weights: dict[str, float], index: int, changed: dict[str, float] | None = None) -> str:
     """Return the kind of the field `index`, so that any run of fields has kinds in the proportion of the weights.
 
     Parameters
     ----------
     weights : dict of str to float
         Relative numbers of all kinds that there are.
-    changed : dict of str to float
-        Those of some kinds, from the configuration, to be taken instead.
     index : int
         Number of the field.
+    changed : dict of str to float, optional
+        Those of some kinds, from the configuration, to be taken instead.
 
     Raises
     ------
     UserError
         If `changed` names another kind, or leaves none.
     """
+    changed = changed or {}
     unknown = sorted(set(changed) - set(weights))
     if unknown:
         raise UserError(f"embedded.kinds: there is no kind `{unknown[0]}`; the kinds are {', '.join(weights)}.")

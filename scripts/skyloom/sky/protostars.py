@@ -92,7 +92,7 @@ def disc_wind(rng: np.random.Generator, width: float) -> Object:
     snr = log_uniform(rng, faintest, BRIGHTEST)
     parts = (
         disc.part(),
-        Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", VISIBLE, max(SHARE * disc.snr, FAINTEST)),
+        Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", VISIBLE, max(SHARE * disc.snr, 1.4 * FAINTEST)),
     )
     return Object("disc_wind", parts, fwhm=disc.fwhm, positive=True)
 
