@@ -40,7 +40,10 @@ report: setup  ## results/report.zip (CONFIG as for run)
 	@$(BIN)/python scripts/write_report.py $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not services"
+
+test-services: setup  ## the ALMA query against a real TAP server on loopback (needs Debian and root; installs packages)
+	$(BIN)/python -m pytest -m services
 
 lint: setup  ## format and lint, as the tests check them
 	$(BIN)/ruff format .
@@ -63,4 +66,4 @@ lock:  ## requirements/*.txt from requirements/*.in (needs uv)
 clean:  ## remove results and logs of every run
 	rm -rf results logs .snakemake
 
-.PHONY: help setup run report test lint docs rulegraph lock clean
+.PHONY: help setup run report test test-services lint docs rulegraph lock clean
