@@ -55,6 +55,10 @@ docs: setup  ## docs/configuration.md from the schema, docs/catalog.md from the 
 	$(BIN)/python scripts/document_config.py
 	$(BIN)/python scripts/document_catalog.py
 
+publish: setup  ## the standard run, and its scores and figure into README.md
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml --forcerun publish_results -- docs/measured/disk_winds.md
+
 rulegraph: setup  ## images/rulegraph.svg
 	$(BIN)/snakemake --rulegraph dot 2>/dev/null | dot -Tsvg > images/rulegraph.svg
 
@@ -66,4 +70,4 @@ lock:  ## requirements/*.txt from requirements/*.in (needs uv)
 clean:  ## remove results and logs of every run
 	rm -rf results logs .snakemake
 
-.PHONY: help setup run report test test-services lint docs rulegraph lock clean
+.PHONY: help setup run report test test-services lint docs publish rulegraph lock clean

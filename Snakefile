@@ -21,6 +21,7 @@ wildcard_constraints:
     model="[a-z][a-z0-9_]*",
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
+    variant="|".join(VARIANTS),
 
 
 report: "report/workflow.rst"

@@ -4,13 +4,14 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir).resolve() / "scripts"))
+sys.path.insert(0, str(Path("scripts").resolve()))
 
 from snakemake.exceptions import WorkflowError
 
 from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
 from skyloom.errors import UserError
+from skyloom.learn.variants import VARIANTS, changed
 from skyloom.workflow.closure import closure
 from skyloom.workflow.interpreter import prefer_this_python
 from skyloom.workflow.summary import summary
@@ -207,3 +208,22 @@ def every_plot(wildcards):
         ]
         paths += expand(figures, case=name, name=names)
     return paths
+
+
+def catalog_model(wildcards):
+    return CASES[wildcards.case].catalog_model
+
+
+def catalog_dataset(wildcards):
+    case = CASES[wildcards.case]
+    return f"<results>/{wildcards.case}/datasets/{case.models[case.catalog_model].dataset}.h5"
+
+
+def variant_settings(section):
+    """Return a params function: a section of the case's settings as a variant of the ablation has them."""
+
+    def value(wildcards):
+        node = CONFIG["cases"][wildcards.case][section]
+        return json.dumps(changed(node, wildcards.variant, section), sort_keys=True)
+
+    return value

@@ -25,3 +25,111 @@ rule tune:
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
         " --model-settings {params.model:q} --dataset {input.dataset} --table {output.table} > {log:q} 2>&1"
+
+
+rule augment_variant:
+    input:
+        labels="<results>/{case}/training/labels.ecsv",
+        cutouts=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.h5", "training"),
+        script="scripts/augment.py",
+        library=library("scripts/augment.py"),
+    output:
+        augmented=temp("<results>/{case}/ablation/{variant}.augmented.h5"),
+    log:
+        "<logs>/{case}/augment_variant_{variant}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/augment_variant_{variant}.tsv"
+    conda:
+        "../envs/augment.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=variant_settings("augment"),
+        seed=SEED,
+    shell:
+        "python {input.script}"
+        " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --labels {input.labels} --cutouts {input.cutouts} --output {output.augmented} > {log:q} 2>&1"
+
+
+rule ablate:
+    input:
+        dataset=catalog_dataset,
+        augmented="<results>/{case}/ablation/{variant}.augmented.h5",
+        script="scripts/ablate.py",
+        library=library("scripts/ablate.py"),
+    output:
+        measures="<results>/{case}/ablation/{variant}.json",
+    log:
+        "<logs>/{case}/ablate_{variant}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/ablate_{variant}.tsv"
+    conda:
+        "../envs/ablate.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        settings=settings("calibrate"),
+        name=catalog_model,
+        model=catalog_model_settings,
+        seed=SEED,
+    shell:
+        "python {input.script}"
+        " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --model {params.name} --model-settings {params.model:q} --variant {wildcards.variant}"
+        " --dataset {input.dataset} --augmented {input.augmented} --output {output.measures} > {log:q} 2>&1"
+
+
+rule merge_ablation:
+    input:
+        results=expand("<results>/{case}/ablation/{variant}.json", variant=VARIANTS, allow_missing=True),
+        script="scripts/merge_ablation.py",
+        library=library("scripts/merge_ablation.py"),
+    output:
+        table=report(
+            "<results>/{case}/ablation.csv",
+            caption="../report/ablation.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"table": "ablation"},
+        ),
+    log:
+        "<logs>/{case}/merge_ablation.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/merge_ablation.tsv"
+    conda:
+        "../envs/merge_ablation.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {input.script} --results {input.results} --table {output.table} > {log:q} 2>&1"
+
+
+rule publish_results:
+    input:
+        scores="<results>/{case}/metrics/scores.md",
+        figure="<results>/{case}/plots/candidates.png",
+        script="scripts/publish_results.py",
+        library=library("scripts/publish_results.py"),
+    output:
+        scores="docs/measured/{case}.md",
+        figure="images/{case}_candidates.png",
+    log:
+        "<logs>/{case}/publish_results.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/publish_results.tsv"
+    conda:
+        "../envs/write_config.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "python {input.script} --scores {input.scores} --figure {input.figure}"
+        " --scores-copy {output.scores} --figure-copy {output.figure} > {log:q} 2>&1"
