@@ -59,8 +59,10 @@ publish: setup  ## the standard run, and its scores and figure into README.md
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml --forcerun publish_results -- docs/measured/disk_winds.md
 
-rulegraph: setup  ## images/rulegraph.svg
-	$(BIN)/snakemake --rulegraph dot 2>/dev/null | dot -Tsvg > images/rulegraph.svg
+rulegraph: setup  ## images/rulegraph.svg (needs Graphviz)
+	@command -v dot >/dev/null || { echo "error: no dot found; install Graphviz" >&2; exit 1; }
+	$(BIN)/snakemake --rulegraph dot 2>/dev/null | dot -Tsvg > images/.rulegraph.svg
+	mv images/.rulegraph.svg images/rulegraph.svg
 
 lock:  ## requirements/*.txt from requirements/*.in (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header requirements/run.in -o requirements/run.txt

@@ -125,7 +125,7 @@ rule publish_results:
     benchmark:
         "<logs>/benchmarks/{case}/publish_results.tsv"
     conda:
-        "../envs/write_config.yaml"
+        "../envs/publish_results.yaml"
     threads: 1
     resources:
         mem_mb=500,

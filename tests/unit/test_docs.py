@@ -63,7 +63,7 @@ def test_snakemake_catalog_entry_says_what_the_workflow_can_do():
 def test_entry_of_the_snakemake_catalog_plans_the_same_jobs():
     plans = []
     for snakefile in ("Snakefile", "workflow/Snakefile"):
-        command = [sys.executable, "-m", "snakemake", "-s", snakefile, "--dry-run", "--quiet", "--forceall"]
+        command = [sys.executable, "-m", "snakemake", "-s", snakefile, "--dry-run", "--forceall"]
         done = subprocess.run([*command, "--cores", "1"], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         plans.append(sorted(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)))
