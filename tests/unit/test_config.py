@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from astropy import units
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skyloom.config.docs import reference, undescribed
@@ -22,6 +22,8 @@ from skyloom.config.schema import UNITS, VERSION, Crop, Model, in_unit
 from skyloom.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+# A machine under load is slow, which is no fault of ours.
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOP = {"version": 1, "run": {"seed": 7, "cases": ["disk_winds"]}, "archive": {"service": "embedded"}}
 CASE = {
     "title": "Discs with winds",
@@ -395,7 +397,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(QUIET, max_examples=150)
 @given(data=st.data())
 def test_mutated_config_is_valid_or_a_user_error(tmp_path_factory, data):
     """Drop, rename or retype a random key: the answer is a config or one sentence, never another exception."""
@@ -427,7 +429,7 @@ KEYS = st.sampled_from(["run", "archive", "cases", "disk_winds", "models", "sear
 NESTED = st.recursive(VALUES, lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(QUIET, max_examples=100)
 @given(values=NESTED)
 def test_any_overrides_are_valid_or_a_user_error(tmp_path_factory, values):
     root = project(tmp_path_factory.getbasetemp() / "overridden")
@@ -440,6 +442,7 @@ def test_any_overrides_are_valid_or_a_user_error(tmp_path_factory, values):
 # Units
 
 
+@settings(QUIET)
 @given(number=st.floats(0, 1e6), kind=st.sampled_from(sorted(UNITS)), data=st.data())
 def test_units_agree_with_astropy(number, kind, data):
     given_unit, wanted = (data.draw(st.sampled_from(sorted(UNITS[kind]))) for _ in range(2))

@@ -47,6 +47,7 @@ def test_every_step_runs_in_its_own_environment(finished, clean_project, tmp_pat
         pytest.skip(f"no packages can be had: {tried.stderr.strip().splitlines()[-1]}")
 
     project = clean_project("conda")
+    shutil.copy(ROOT / "README.md", project.path)
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", TINY]
     command += ["--sdm", "conda", "--conda-prefix", str(tmp_path / "environments"), "--"]
     done = called_in(project.path, uv, *command, *STUDIES, "all")

@@ -8,7 +8,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS, FITSFixedWarning
 from scipy import ndimage
 
-FINEST = 5.0
+FINEST = 3.0
 """FWHM [pixel] of the finest that a scaled cutout shows; sharper detail is averaged, and its noise with it.
 
 With less the walls of B335 drown in noise, with more the arm of Serpens South C7 melts into its disc.

@@ -25,7 +25,8 @@ def truth_labels(objects: Table, truth: Table, match_radius: float) -> dict[str,
     """Return label and kind of the objects of those fields whose truth is told.
 
     In such a field every true object is known, so a detection that matches none is a negative. In a field with a wind
-    it may be a piece of its walls: then nobody can say what it is, and it gets no label.
+    only the wind itself gets a label: anything else there may be a piece of its walls, or a companion whose cutout
+    shows the wind too, of which nobody can say what it should be called.
 
     Parameters
     ----------
@@ -48,10 +49,10 @@ def truth_labels(objects: Table, truth: Table, match_radius: float) -> dict[str,
         winds = np.asarray(true["is_wind"], dtype=bool)
         partners = match(_position(true), _position(found), match_radius * np.asarray(found["beam_major"]))
         for object_id, partner in zip(found["object_id"], partners, strict=True):
-            if partner >= 0:
-                labels[str(object_id)] = (int(winds[partner]), str(true["kind"][partner]))
-            elif not winds.any():
-                labels[str(object_id)] = (0, UNMATCHED)
+            if winds.any() and not (partner >= 0 and winds[partner]):
+                continue
+            kind = str(true["kind"][partner]) if partner >= 0 else UNMATCHED
+            labels[str(object_id)] = (int(winds.any()), kind)
     return labels
 
 
