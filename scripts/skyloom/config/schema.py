@@ -179,19 +179,19 @@ class Crop(Section):
     )
     largest_count: Count = Field(8, description="At most this many objects an image, brightest first.")
     view: Annotated[float, Field(gt=1), unit("object size")] = Field(
-        64.0, description="Side of the scaled cutout; an object's size is the FWHM of its bright core."
+        24.0, description="Side of the scaled cutout; an object's size is the FWHM of its bright core."
     )
     smallest_view: Annotated[float, Field(gt=1), unit("beam")] = Field(
-        40.0, description="The scaled cutout is at least this wide."
+        16.0, description="The scaled cutout is at least this wide."
     )
 
 
 class Embedded(Section):
     """The simulated archive that the project brings."""
 
-    fields: Count = Field(320, description="How many fields are observed.")
+    fields: Count = Field(800, description="How many fields are observed.")
     shards: Annotated[int, Field(ge=1, le=500)] = Field(8, description="Number of jobs that simulate them.")
-    labelled: Fraction = Field(0.7, description="Share of the targets whose truth is told to the training.")
+    labelled: Fraction = Field(0.8, description="Share of the targets whose truth is told to the training.")
     kinds: dict[Name, Annotated[float, Field(ge=0)]] = Field(
         {}, description="Relative numbers of the kinds of objects; those of the case's module where not named."
     )
@@ -213,9 +213,9 @@ class Labels(Section):
         2.0, description="Truth and object are one within this distance."
     )
     validation: Fraction = Field(
-        0.2, description="Share of the labelled targets that chooses epoch, temperature and threshold."
+        0.15, description="Share of the labelled targets that chooses epoch, temperature and threshold."
     )
-    test: Fraction = Field(0.25, description="Share of the labelled targets that is only measured on.")
+    test: Fraction = Field(0.2, description="Share of the labelled targets that is only measured on.")
     same_target: Angle = Field("10 arcsec", description="Objects nearer than this on the sky are one target.")
 
     @model_validator(mode="after")
@@ -228,7 +228,7 @@ class Labels(Section):
 class Augment(Section):
     """How training samples are multiplied; every part can be switched off."""
 
-    copies: Annotated[int, Field(ge=0)] = Field(3, description="Augmented copies of each training cutout.")
+    copies: Annotated[int, Field(ge=0)] = Field(2, description="Augmented copies of each training cutout.")
     align: bool = Field(True, description="Rotate positives to their own major axis before they are averaged in pairs.")
     flips: bool = Field(True, description="Mirror left-right and up-down.")
     rotations: bool = Field(True, description="Rotate by any angle.")

@@ -14,8 +14,8 @@ from . import discs, surroundings, winds
 from .fields import Field, Object, Part
 
 BLUR = 0.25  # sigma of particles in beams: unresolved, and coarse enough to hide single particles
-FAINTEST, BRIGHTEST = 20.0, 150.0  # S/N of a wind, and of what could be mistaken for one, outside the disc
-VISIBLE = 2.5  # a wind's mean S/N in a beam is at least this, or nobody could label it; B335's walls have about 2
+FAINTEST, BRIGHTEST = 25.0, 150.0  # S/N of a wind, and of what could be mistaken for one, outside the disc
+VISIBLE = 3.0  # a wind's mean S/N in a beam is at least this, or nobody could label it; B335's walls have about 2
 SHARE = 0.4  # a wind's peak is at most this part of a bright disc's
 
 
@@ -295,7 +295,7 @@ def draw_residual(rng: np.random.Generator, snr: float) -> float:
 
 def draw_reach(rng: np.random.Generator, disc: Disc, width: float) -> float:
     """Draw how far in beams something extends that has to be seen outside of a disc."""
-    nearest = max(1.6 * disc.edge, 4.5)
+    nearest = max(2.1 * disc.edge, 5.0)
     return log_uniform(rng, nearest, max(min(0.42 * width, 3.5 * nearest, 30), 1.05 * nearest))
 
 
