@@ -122,6 +122,10 @@ def members(wildcards):
     )
 
 
+def model_threads(wildcards):
+    return CASES[wildcards.case].models[wildcards.model].threads
+
+
 def catalog_models(wildcards):
     case = CASES[wildcards.case]
     return expand(
@@ -191,7 +195,7 @@ def tuned_model_settings(wildcards):
 def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
-    parts = {key: value for key, value in case.items() if key not in ("models", "tune", "title")}
+    parts = {key: value for key, value in case.items() if key not in ("models", "tune", "ablation", "title")}
     parts["model"] = case["models"][case["catalog_model"]]
     return settings_hash(json.dumps({"seed": SEED, **parts}, sort_keys=True))
 
@@ -217,6 +221,11 @@ def catalog_model(wildcards):
 def catalog_dataset(wildcards):
     case = CASES[wildcards.case]
     return f"<results>/{wildcards.case}/datasets/{case.models[case.catalog_model].dataset}.h5"
+
+
+def ablation_length(wildcards):
+    length = CASES[wildcards.case].ablation
+    return f"--repeats {length.repeats}" + (f" --epochs {length.epochs}" if length.epochs else "")
 
 
 def variant_settings(section):

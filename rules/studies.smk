@@ -76,12 +76,13 @@ rule ablate:
         settings=settings("calibrate"),
         name=catalog_model,
         model=catalog_model_settings,
+        length=ablation_length,
         seed=SEED,
     shell:
         "python {input.script}"
         " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
         " --model {params.name} --model-settings {params.model:q} --variant {wildcards.variant}"
-        " --dataset {input.dataset} --augmented {input.augmented} --output {output.measures} > {log:q} 2>&1"
+        " --dataset {input.dataset} --augmented {input.augmented} {params.length} --output {output.measures} > {log:q} 2>&1"
 
 
 rule merge_ablation:

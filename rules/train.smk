@@ -15,7 +15,7 @@ rule train:
         "<logs>/benchmarks/{case}/train_{model}_{member}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 2
+    threads: model_threads
     resources:
         mem_mb=3000,
         runtime=240,

@@ -18,6 +18,7 @@ def main(argv=None):
     parser.add_argument("--dataset", required=True, help="training set (HDF5) of build_dataset.py")
     parser.add_argument("--augmented", required=True, help="the variant's augmented samples (HDF5) of augment.py")
     parser.add_argument("--repeats", type=int, default=3, help="trainings with seeds apart (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, help="epochs of each training (default: the model's)")
     parser.add_argument("--output", required=True, help="the measures (JSON)")
     args = parser.parse_args(argv)
     calibrate = step_settings(args)
@@ -32,7 +33,8 @@ def main(argv=None):
         near = difflib.get_close_matches(args.variant, VARIANTS, n=1, cutoff=0)
         raise UserError(f"--variant: there is no variant `{args.variant}`; did you mean `{near[0]}`?")
     model = section_settings(args.case, f"models.{args.model}", args.model_settings)
-    model = model.model_validate(changed(model.model_dump(), args.variant, "model"))
+    length = {"epochs": args.epochs} if args.epochs else {}
+    model = model.model_validate({**changed(model.model_dump(), args.variant, "model"), **length})
 
     from skyloom.learn import backend
 

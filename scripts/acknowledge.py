@@ -11,10 +11,11 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
 
     from skyloom.archive.acknowledge import acknowledgement, project_codes
-    from skyloom.archive.snapshot import read_products
+    from skyloom.archive.manifest import FETCHED, read_manifest
     from skyloom.files import written_whole
 
-    manifests = [read_products(path) for path in args.manifests]
+    manifests = [read_manifest(path) for path in args.manifests]
+    manifests = [table[table["status"] == FETCHED] for table in manifests]
     with written_whole(args.output) as part:
         part.write_text(acknowledgement(manifests))
     codes = {code for table in manifests for code in project_codes(table)}

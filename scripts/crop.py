@@ -5,7 +5,6 @@ every file whether it was kept or dropped, and why. A file that cannot be used d
 """
 
 from skyloom.cli import progress, run, say, step_parser, step_settings
-from skyloom.errors import UserError
 
 OBJECT_UNITS = {
     "ra": "deg",
@@ -38,8 +37,7 @@ FIELD_UNITS = {
     "beam_major": "arcsec",
     "beam_minor": "arcsec",
 }
-MANIFEST = ("product_id", "target_name", "proposal_id", "member_ous_uid", "filename", "sha256", "simulated", "path")
-PASSED_ON = MANIFEST[:-1]
+PASSED_ON = ("product_id", "target_name", "proposal_id", "member_ous_uid", "filename", "sha256", "simulated")
 
 
 def main(argv=None):
@@ -53,15 +51,12 @@ def main(argv=None):
     settings = step_settings(args)
 
     from skyloom import __version__
+    from skyloom.archive.manifest import read_manifest
     from skyloom.config.identity import settings_hash
-    from skyloom.files import read_table, write_table
+    from skyloom.files import write_table
     from skyloom.images.store import write_cutouts
 
-    manifest = read_table(args.manifest, "a manifest of downloaded files")
-    missing = [name for name in MANIFEST if name not in manifest.colnames]
-    if missing:
-        raise UserError(f"{args.manifest}: the column `{missing[0]}` is missing; make it with download_fits.py.")
-
+    manifest = read_manifest(args.manifest)
     fields, objects, found = [], [], []
     for row in progress(manifest, len(manifest), "images searched"):
         field, records, parts = searched(row, settings, args.manifest)
@@ -79,13 +74,16 @@ def main(argv=None):
 
 def searched(row, settings, manifest: str) -> tuple[dict, list[dict], list]:
     """Return the row of the fields table, the rows of the objects table and the `FieldObject`s of one file."""
+    from skyloom.archive.manifest import FAILED
     from skyloom.detect.fields import field_objects
     from skyloom.files import existing
     from skyloom.images.fits import UnusableImage, read_image
     from skyloom.images.footprint import observed_disc
 
-    path = existing(str(row["path"]), f"the file {row['filename']} listed in {manifest}; run download_fits.py again")
     field = {"product_id": str(row["product_id"]), "filename": str(row["filename"]), "status": "dropped", "reason": ""}
+    if row["status"] == FAILED:
+        return field | {"reason": f"Not downloaded: {row['reason']}."}, [], []
+    path = existing(str(row["path"]), f"the file {row['filename']} listed in {manifest}; run download_fits.py again")
     try:
         image = read_image(path)
         result = field_objects(

@@ -1,7 +1,8 @@
 """Fetch the files of one chunk into the store, check them, and list them in a manifest with size and SHA-256.
 
 Files that the store has already are not fetched again. Where some cannot be fetched, the step fails and names
-them; the others stay, and the next run goes on from there. Local files are used where they are.
+them; the others stay, and the next run goes on from there. With `download.on_failure: leave_out` the manifest lists
+them as failed instead. Local files are used where they are.
 """
 
 from skyloom.cli import run, say, step_parser, step_settings
@@ -20,6 +21,7 @@ def main(argv=None) -> None:
     from pathlib import Path
 
     from skyloom.archive.download import manifest_of
+    from skyloom.archive.manifest import FAILED
     from skyloom.archive.services import open_service
     from skyloom.archive.snapshot import read_products
     from skyloom.config.schema import in_unit
@@ -31,7 +33,12 @@ def main(argv=None) -> None:
     manifest, new = manifest_of(read_products(args.chunk), service, Path(args.store), settings.download, limit)
     write_table(args.manifest, manifest)
     size = sum(manifest["size"]) / 1e6
-    say(f"{len(manifest)} files, {size:.1f} MB: {new} fetched, {len(manifest) - new} there already")
+    failed = manifest[manifest["status"] == FAILED]
+    for row in failed:
+        say(f"left out: {row['product_id']} ({row['reason']})")
+    there = len(manifest) - new - len(failed)
+    left_out = f", {len(failed)} left out" if len(failed) else ""
+    say(f"{len(manifest)} files, {size:.1f} MB: {new} fetched, {there} there already{left_out}")
 
 
 if __name__ == "__main__":

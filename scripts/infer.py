@@ -40,7 +40,9 @@ def main(argv=None):
     rows = Table(
         [
             Column(cutouts.id.astype(str), "object_id", description="Object, as in the table of objects"),
-            Column(result.probability.round(6), "probability", description="Calibrated probability of a wind"),
+            Column(
+                result.probability.round(6), "probability", description="Calibrated probability of the positive class"
+            ),
             MaskedColumn(
                 result.spread.round(6), "spread", description="Standard deviation of the members' probability"
             ),

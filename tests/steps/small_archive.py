@@ -7,6 +7,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
+from skyloom.archive.manifest import COLUMNS
 from skyloom.images.augment import beam_noise
 
 SCALE, BEAM, SIDE = 0.05, (0.3, 0.22, 30.0), 96
@@ -33,7 +34,8 @@ def field(index, wind):
 def row(path, name, target):
     """One row of a manifest."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return (name, target, "2022.1.00001.S", f"uid://A001/{name}", name, digest, True, str(path))
+    size = path.stat().st_size
+    return (name, target, "2022.1.00001.S", f"uid://A001/{name}", name, True, str(path), size, digest, "fetched", "")
 
 
 def archive(folder, count=20, winds=8):
@@ -50,8 +52,7 @@ def archive(folder, count=20, winds=8):
     again = folder / "zz_again.fits"
     again.write_bytes((folder / name).read_bytes())
     manifest.append(row(again, "zz_again.fits", f"T{count - 1}"))
-    names = ("product_id", "target_name", "proposal_id", "member_ous_uid", "filename", "sha256", "simulated", "path")
-    Table(rows=manifest, names=names).write(folder / "manifest.ecsv")
+    Table(rows=manifest, names=COLUMNS).write(folder / "manifest.ecsv")
     names = ("filename", "kind", "is_wind", "ra", "dec", "labelled")
     Table(rows=truth, names=names).write(folder / "truth.ecsv")
     return folder

@@ -26,7 +26,7 @@ def load(step: str):
     return module.main
 
 
-download, acknowledge = load("download_fits"), load("acknowledge")
+download, acknowledge, crop = load("download_fits"), load("acknowledge"), load("crop")
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +77,9 @@ def write_chunk(server, number=3) -> None:
     write_table("chunk.ecsv", Table(rows))
 
 
-def arguments(*mirrors) -> list[str]:
-    settings = {"alma": {"mirrors": list(mirrors)}, "download": {"retries": 1, "backoff": "1 ms", "timeout": "1 s"}}
+def arguments(*mirrors, **download) -> list[str]:
+    download = {"retries": 1, "backoff": "1 ms", "timeout": "1 s"} | download
+    settings = {"alma": {"mirrors": list(mirrors)}, "download": download}
     return [
         *("--case", "disk_winds", "--service", "alma", "--settings", json.dumps(settings)),
         *("--chunk", "chunk.ecsv", "--store", "results/files", "--manifest", "manifest.ecsv"),
@@ -93,6 +94,7 @@ def test_a_chunk_is_fetched_and_listed(server, capsys):
     download(arguments(server.url()))
     manifest = read_table("manifest.ecsv")
     assert [Path(path).read_bytes() for path in manifest["path"]] == [image(0), image(1), image(2)]
+    assert manifest["status"].tolist() == ["fetched"] * 3 and manifest["reason"].tolist() == [""] * 3
     assert all(path.startswith("results/files/uid___A001_X") for path in manifest["path"])
     assert "3 fetched, 0 there already" in capsys.readouterr().out
     before = Path("manifest.ecsv").read_bytes()
@@ -123,6 +125,27 @@ def test_a_failure_is_one_sentence_and_leaves_no_manifest(server, folder):
     assert len(list(Path("results/files").glob("*/member*.fits"))) == 2
 
 
+def test_a_file_that_is_left_out_is_listed_dropped_and_not_acknowledged(server, capsys):
+    write_chunk(server, 2)
+    server.files.popitem()
+    download(arguments(server.url(), on_failure="leave_out"))
+    assert "1 left out" in capsys.readouterr().out
+    crop(
+        [
+            *("--case", "disk_winds", "--settings", "{}", "--manifest", "manifest.ecsv"),
+            *("--cutouts", "c.h5", "--objects", "o.ecsv", "--fields", "f.ecsv"),
+        ]
+    )
+    fields = read_table("f.ecsv")
+    assert fields["status"].tolist() == ["dropped"] * 2
+    reason = str(fields["reason"][1])
+    assert reason.startswith("Not downloaded: 127.0.0.1:") and reason.endswith("answers 404 Not Found.")
+    acknowledge(["--manifests", "manifest.ecsv", "--output", "acknowledgement.txt"])
+    assert "1 files, 1 ALMA projects" in capsys.readouterr().out
+    text = Path("acknowledgement.txt").read_text()
+    assert "2019.1.00000.S" in text and "2019.1.00001.S" not in text
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [(None, "no such file"), ("not a table \0", "cannot be read"), ("a,b\n", "cannot be read")],
@@ -149,6 +172,12 @@ def test_an_empty_chunk_gives_an_empty_manifest(server):
     download(arguments(server.url()))
     assert len(read_table("manifest.ecsv")) == 0
     assert server.requests == []
+
+
+def test_only_manifests_are_acknowledged(server):
+    write_chunk(server)
+    with pytest.raises(UserError, match="chunk.ecsv: the column `path` is missing"):
+        acknowledge(["--manifests", "chunk.ecsv", "--output", "acknowledgement.txt"])
 
 
 def test_acknowledgement_of_the_manifests(server):

@@ -45,6 +45,7 @@ def test_objects_get_a_probability_and_a_model(tmp_path, made):
     assert rows["object_id"].tolist() == cutouts.id.tolist()
     assert set(rows["model"]) == {calibration["identity"]}
     assert rows["spread"].mask.all()
+    assert rows["probability"].description == "Calibrated probability of the positive class"
     assert rows["candidate"].dtype == bool
     assert np.array_equal(rows["candidate"], rows["probability"] >= calibration["threshold"])
     assert rows["probability"][label == 1].mean() > rows["probability"][label == 0].mean() + 0.2

@@ -22,6 +22,7 @@ from skyloom.config.schema import AlmaArchive, Download, LocalArchive
 from skyloom.errors import UserError
 
 DOWNLOAD = Download(parallel=3, retries=1, backoff="1 ms", timeout="1 s")
+LEAVE_OUT = DOWNLOAD.model_copy(update={"on_failure": "leave_out"})
 
 
 def image(value=1.0, side=30) -> bytes:
@@ -130,6 +131,32 @@ def test_failures_are_listed_and_the_rest_is_kept(server, store):
     assert server.count("/d/f8.fits") == 0
 
 
+def test_what_cannot_be_had_is_left_out_where_that_is_wanted(server, store):
+    products = files(server, 4)
+    server.plan("/d/f0.fits", status(404))
+    server.plan("/d/f1.fits", *[truncate(3000)] * 2)
+    server.plan("/d/f2.fits", *[web_page()] * 2)
+    manifest, new = manifest_of(products, alma(server), store, LEAVE_OUT)
+    assert (manifest["status"].tolist(), new) == (["failed"] * 3 + ["fetched"], 1)
+    for row, word in zip(manifest[:3], ("404 Not Found", "ended after 3000 of", "web page"), strict=True):
+        assert word in row["reason"]
+        assert (row["path"], row["size"], row["sha256"]) == ("", 0, "")
+    assert manifest["reason"][3] == ""
+    assert Path(manifest["path"][3]).read_bytes() == image(3)
+    again, new = manifest_of(products, alma(server), store, LEAVE_OUT)
+    assert (set(again["status"]), set(again["reason"]), new) == ({"fetched"}, {""}, 3)
+
+
+def test_an_archive_that_cannot_be_reached_is_no_reason_to_leave_files_out(server, store):
+    products = files(server, 2)
+    gone = BadServer()
+    with gone:
+        products["access_url"][1] = gone.url("/d/f1.fits")
+        service = alma(gone)
+    with pytest.raises(UserError, match=r"1 of 2 files.*m/f1.fits .*cannot be reached"):
+        manifest_of(products, service, store, LEAVE_OUT)
+
+
 def test_an_interrupted_download_goes_on_in_the_next_run(server, store):
     server.headers["ETag"] = '"v1"'
     products = files(server, 1)
@@ -208,7 +235,7 @@ def test_a_full_disk_is_told_and_stops(server, store, monkeypatch):
 def test_an_empty_chunk_has_an_empty_manifest(server, store):
     manifest, new = manifest_of(files(server, 1)[:0], alma(server), store, DOWNLOAD)
     assert (len(manifest), new) == (0, 0)
-    assert {"path", "size", "sha256"} <= set(manifest.colnames)
+    assert {"path", "size", "sha256", "status", "reason"} <= set(manifest.colnames)
 
 
 def simulated(tmp_path, data) -> Table:
@@ -239,7 +266,7 @@ def test_a_tar_that_changed_or_went_is_told(store, tmp_path):
         manifest_of(products, EmbeddedService(), store, DOWNLOAD)
     products["access_url"] = ["embedded:s.tar#other.fits"]
     with pytest.raises(UserError, match="no readable"):
-        manifest_of(products, EmbeddedService(), store, DOWNLOAD)
+        manifest_of(products, EmbeddedService(), store, LEAVE_OUT)  # what can be made again is never left out
     (tmp_path / "s.tar").unlink()
     with pytest.raises(UserError, match=r"s\.tar is missing"):
         manifest_of(products, EmbeddedService(), store, DOWNLOAD)

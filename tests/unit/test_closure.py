@@ -1,10 +1,14 @@
 """The import closure: which library files a job depends on."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
+from skyloom.workflow import closure as workflow_closure
 from skyloom.workflow.closure import closure
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -49,6 +53,15 @@ def project(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
     monkeypatch.chdir(tmp_path)
+    forget()
+    yield
+    forget()
+
+
+def forget():
+    """Empty the caches, whose paths are relative and mean another project in another folder."""
+    for function in (workflow_closure._tree, workflow_closure._hooks, workflow_closure._imports):
+        function.cache_clear()
 
 
 def rooms(paths):
@@ -81,3 +94,9 @@ def test_paths_are_relative_and_sorted(project):
     paths = closure("scripts/simulate.py", "one")
     assert paths == sorted(paths)
     assert all(path.startswith("scripts/") for path in paths)
+
+
+def test_the_acknowledgement_does_not_depend_on_how_files_came():
+    paths = rooms(closure(str(ROOT / "scripts/acknowledge.py")))
+    names = {Path(path).name for path in paths if "/archive/" in path}
+    assert names == {"acknowledge.py", "manifest.py"}

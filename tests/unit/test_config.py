@@ -73,6 +73,12 @@ def test_every_preset_is_valid(preset):
     assert load([preset], root=ROOT)[0]["run"]["cases"]
 
 
+def test_one_broken_file_of_the_real_archive_does_not_stop_its_chunk():
+    made = load([ROOT / "config/presets/alma_archive.yaml"], root=ROOT)[0]
+    assert made["archive"]["download"]["on_failure"] == "leave_out"
+    assert load([], root=ROOT)[0]["archive"]["download"]["on_failure"] == "stop"
+
+
 def test_later_sources_win(root, tmp_path):
     user = tmp_path / "user.yaml"
     user.write_text("run: {seed: 1, name: mine}\ncases: {disk_winds: {crop: {size: 32}}}\n")

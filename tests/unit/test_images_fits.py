@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import FITSFixedWarning
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import BEAM, SCALE, gaussian, header, noise, write
@@ -109,6 +110,54 @@ def test_a_cube_is_refused_with_its_shape(tmp_path):
     card["WCSAXES"] = 3
     fits.PrimaryHDU(np.stack([DATA] * 3).astype(np.float32), card).writeto(tmp_path / "cube.fits")
     assert "cube of 50 x 40 x 3" in reason(tmp_path / "cube.fits")
+
+
+def stokes(values, first=1.0, **cards):
+    """A header whose third axis is frequency and whose fourth is Stokes, and data with a plane a value."""
+    card = header(DATA.shape) + fits.Header(
+        {"CTYPE3": "FREQ", "CRVAL3": 2.3e11, "CRPIX3": 1, "CDELT3": 1e9, "CUNIT3": "Hz"}
+        | {"CTYPE4": "STOKES", "CRVAL4": first, "CRPIX4": 1, "CDELT4": 1}
+    )
+    card["WCSAXES"] = 4
+    card.update(cards)
+    return np.stack([DATA[None] * value for value in values]).astype(np.float32), card
+
+
+def test_of_four_stokes_planes_the_first_is_read(tmp_path):
+    fits.PrimaryHDU(*stokes([1, 2, 3, 4])).writeto(tmp_path / "iquv.fits")
+    fits.PrimaryHDU(*stokes([1])).writeto(tmp_path / "i.fits")
+    full, alone = read_image(tmp_path / "iquv.fits"), read_image(tmp_path / "i.fits")
+    np.testing.assert_array_equal(full.data, alone.data)
+    assert full.data_sha256 == alone.data_sha256
+    assert full.frequency == pytest.approx(230.0)
+
+
+def test_stokes_before_frequency_is_read_as_well(tmp_path):
+    data, card = stokes([1, 2, 3, 4])
+    for key in ("CTYPE", "CRVAL", "CRPIX", "CDELT"):
+        card[f"{key}3"], card[f"{key}4"] = card[f"{key}4"], card[f"{key}3"]
+    del card["CUNIT3"]
+    fits.PrimaryHDU(data.swapaxes(0, 1), card).writeto(tmp_path / "a.fits")
+    np.testing.assert_allclose(read_image(tmp_path / "a.fits").data, DATA, rtol=1e-6)
+
+
+def test_stokes_planes_that_do_not_begin_with_i_are_refused(tmp_path):
+    fits.PrimaryHDU(*stokes([1, 2, 3], first=2.0)).writeto(tmp_path / "quv.fits")
+    assert "Stokes" in reason(tmp_path / "quv.fits")
+    fits.PrimaryHDU(*stokes([1, 2], first=-5.0)).writeto(tmp_path / "xx.fits")
+    assert "Stokes" in reason(tmp_path / "xx.fits")
+
+
+def test_four_stokes_planes_of_several_channels_are_a_cube(tmp_path):
+    data, card = stokes([1, 2, 3, 4])
+    fits.PrimaryHDU(np.concatenate([data, data], axis=1), card).writeto(tmp_path / "a.fits")
+    assert "cube of 50 x 40 x 2 x 4" in reason(tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize("date", [{}, {"DATE-OBS": "2017-10-21T22:29:13.776"}, {"DATE-OBS": "21/10/17"}])
+def test_dates_in_a_header_are_no_news(tmp_path, recwarn, date):
+    read_image(write(tmp_path / "a.fits", DATA, **date)).wcs.pixel_to_world(1, 1)
+    assert [str(warning.message) for warning in recwarn if issubclass(warning.category, FITSFixedWarning)] == []
 
 
 @given(st.floats(0.05, 5), st.floats(0.1, 1), st.floats(0.01, 0.05))

@@ -100,6 +100,15 @@ def test_truth_labels_by_position_and_file():
     assert labels == {"f.01": (1, "disc_wind"), "g.01": (0, "binary"), "g.02": (0, UNMATCHED)}
 
 
+def test_in_a_field_with_a_wind_only_the_wind_is_labelled():
+    found = objects(("f.01", 100.0), ("f.02", 140.0), ("f.03", 160.0))
+    true = truth(("f", "disc_wind", True, 100.0, True), ("f", "smooth_disc", False, 140.0, True))
+    assert truth_labels(found, true, 2.0) == {"f.01": (1, "disc_wind")}  # no companion, no piece of a wall
+    true["is_wind"] = False
+    labels = truth_labels(found, true, 2.0)
+    assert labels == {"f.01": (0, "disc_wind"), "f.02": (0, "smooth_disc"), "f.03": (0, UNMATCHED)}
+
+
 def test_each_true_object_takes_its_nearest_detection_only():
     labels = truth_labels(
         objects(("f.01", 101.0), ("f.02", 100.2)), truth(("f", "binary", False, 100.0, True)), match_radius=2.0

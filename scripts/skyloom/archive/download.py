@@ -20,8 +20,9 @@ from ..config.schema import Download
 from ..errors import UserError
 from ..files import read_json, sha256, write_json
 from .local import PREFIX as FILE
+from .manifest import FAILED, FETCHED
 from .names import path_in
-from .services import FetchError, Service
+from .services import FetchError, Service, Unreachable
 
 NAMED_FAILURES = 5
 
@@ -34,6 +35,9 @@ class Fetched:
     size: int
     sha256: str
     new: bool
+
+
+NOTHING = Fetched("", 0, "", new=False)
 
 
 def manifest_of(
@@ -50,31 +54,34 @@ def manifest_of(
     store : Path
         Where they go; unused where the service has them in place.
     download : Download
-        Threads, retries, pauses.
+        Threads, retries, pauses, and whether a file that cannot be had is left out.
     limit : int, optional
         The largest length accepted [bytes].
 
     Returns
     -------
     manifest : Table
-        The chunk with ``path``, ``size`` [byte] and ``sha256``, sorted by product.
+        The chunk with ``path``, ``size`` [byte], ``sha256``, ``status`` and ``reason``, sorted by product; one that
+        was left out has a reason and nothing else.
     new : int
         How many files were fetched.
 
     Raises
     ------
     UserError
-        If some could not be fetched; the others are kept.
+        If some could not be fetched and are not to be left out, or no mirror could be reached; the others are kept.
+        Simulated files are never left out, for they can be made again.
     """
     _unique(products)
     found: dict[str, Fetched] = {}
-    failures: dict[str, str] = {}
+    failures: dict[str, FetchError] = {}
     for product_id, result in progress(_each(products, service, store, download, limit), len(products), "files"):
         if isinstance(result, Fetched):
             found[product_id] = result
         else:
             failures[product_id] = result
-    if failures:
+    leave_out = download.on_failure == "leave_out" and not service.simulated
+    if failures and (not leave_out or any(isinstance(error, Unreachable) for error in failures.values())):
         named = "; ".join(f"{name} ({failures[name]})" for name in sorted(failures)[:NAMED_FAILURES])
         more = f"; and {len(failures) - NAMED_FAILURES} more" if len(failures) > NAMED_FAILURES else ""
         raise UserError(
@@ -82,26 +89,29 @@ def manifest_of(
             f"the other {len(found)} are kept, run again to go on."
         )
     manifest = products.copy()
-    rows = [found[str(name)] for name in products["product_id"]]
+    ids = [str(name) for name in products["product_id"]]
+    rows = [found.get(name, NOTHING) for name in ids]
     manifest["path"] = _texts([row.path for row in rows])
     manifest["size"] = Column(np.array([row.size for row in rows], dtype=np.int64), unit="byte")
     manifest["sha256"] = _texts([row.sha256 for row in rows])
+    manifest["status"] = _texts([FETCHED if name in found else FAILED for name in ids])
+    manifest["reason"] = _texts([str(failures.get(name, "")) for name in ids])
     manifest.meta = {}
     manifest.sort("product_id")
     return manifest, sum(row.new for row in rows)
 
 
-def _each(products, service, store, download, limit) -> Iterator[tuple[str, Fetched | str]]:
+def _each(products, service, store, download, limit) -> Iterator[tuple[str, Fetched | FetchError]]:
     """Fetch in parallel; a mistake that is not about one file stops the rest."""
     stop = threading.Event()
 
-    def one(row: Row) -> Fetched | str:
+    def one(row: Row) -> Fetched | FetchError:
         if stop.is_set():
-            return "not tried"
+            return FetchError("not tried")
         try:
             return in_place(row) if service.in_place else fetched(row, service, store, download, limit)
         except FetchError as error:
-            return str(error)
+            return error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise UserError(f"{store}: the disk is full; free some space and run again.") from error

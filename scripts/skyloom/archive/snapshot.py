@@ -38,7 +38,7 @@ def in_chunks(wanted: Table, number: int) -> list[Table]:
 
 
 def read_products(path: str | Path) -> Table:
-    """Read a snapshot, a chunk or a manifest; texts that are missing are '' and not masked.
+    """Read a snapshot or a chunk; texts that are missing are '' and not masked.
 
     Raises
     ------

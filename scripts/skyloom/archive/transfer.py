@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from ..config.schema import Download, in_unit
-from .services import FetchError
+from .services import FetchError, Unreachable
 
 MOST_REDIRECTS = 5
 LONGEST_PAUSE = 60.0  # seconds
@@ -34,6 +34,10 @@ class _Again(Exception):
     def __init__(self, reason: str, pause: float = 0.0):
         super().__init__(reason)
         self.pause = pause
+
+
+class _NotReached(_Again):
+    """There was no connection."""
 
 
 class _BrokenOff(Exception):
@@ -169,24 +173,27 @@ def fetch(
     Raises
     ------
     FetchError
-        After the last try at the last mirror, with the reason of each mirror.
+        After the last try at the last mirror, with the reason of each mirror; `Unreachable` if it is that of all.
     """
     reasons = []
+    reached = False
     for address in addresses:
         try:
             _from_one_mirror(address, part, wanted, download, http, check, sleep)
         except _Hopeless as error:
             reasons.append(f"{urlsplit(address).netloc}: {error}")
+            reached = True
             # A file that is missing says nothing about the mirror.
         except _Again as error:
             reasons.append(f"{urlsplit(address).netloc}: {error}")
+            reached |= not isinstance(error, _NotReached)
             if mirrors:
                 mirrors.failed(address)
         else:
             if mirrors:
                 mirrors.worked(address)
             return
-    raise FetchError("; ".join(reasons))
+    raise (FetchError if reached else Unreachable)("; ".join(reasons))
 
 
 def _from_one_mirror(address, part, wanted, download, http, check, sleep) -> None:
@@ -231,7 +238,14 @@ def _one_try(address: str, part: Path, wanted: Wanted, timeout: float, http: req
             _note(part, now)
             _receive(response, part, start, total, wanted, timeout)
     except requests.RequestException as error:
-        raise _Again(_brief(error)) from error
+        raise (_NotReached if _no_connection(error) else _Again)(_brief(error)) from error
+
+
+def _no_connection(error: requests.RequestException) -> bool:
+    """Whether there was none; one that was closed early is a ConnectionError as well, around another reason."""
+    from urllib3.exceptions import MaxRetryError
+
+    return isinstance(error, requests.ConnectionError) and any(isinstance(why, MaxRetryError) for why in error.args)
 
 
 def _response(address: str, headers: dict, http: requests.Session) -> requests.Response:

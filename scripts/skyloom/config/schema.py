@@ -153,6 +153,11 @@ class Download(Section):
     retries: Annotated[int, Field(ge=0, le=20)] = Field(4, description="Tries again after a failure, per mirror.")
     backoff: Time = Field("1 s", description="First pause between tries; it doubles each time.")
     timeout: Time = Field("60 s", description="A connection that is silent for this long has failed.")
+    on_failure: Literal["stop", "leave_out"] = Field(
+        "stop",
+        description="What to do about a file that no mirror gives whole: `stop` the step, or `leave_out` the file, "
+        "with the reason in the manifest. An archive that cannot be reached always stops it.",
+    )
 
 
 class Archive(Section):
@@ -266,7 +271,7 @@ class Model(Section):
     )
     patience: Count = Field(8, description="Stop after this many epochs without a better validation loss.")
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        2, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
+        1, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
     )
 
 
@@ -301,6 +306,13 @@ class Tune(Section):
     )
 
 
+class Ablation(Section):
+    """What each part of the augmentation brings, a target outside `all`."""
+
+    repeats: Count = Field(3, description="Trainings of each variant, with seeds apart.")
+    epochs: Count | None = Field(None, description="Epochs of each training; null for those of the model.")
+
+
 class CaseSettings(Section):
     """The settings every case has. A case's module may extend them in its own `Settings`."""
 
@@ -317,6 +329,7 @@ class CaseSettings(Section):
     catalog_model: Name = Field(description="The model that the catalog is made with.")
     calibrate: Calibrate = Calibrate()
     tune: Tune = Tune()
+    ablation: Ablation = Ablation()
 
 
 class Config(Section):

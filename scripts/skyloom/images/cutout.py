@@ -11,7 +11,7 @@ from scipy import ndimage
 FINEST = 3.0
 """FWHM [pixel] of the finest that a scaled cutout shows; sharper detail is averaged, and its noise with it.
 
-With less the walls of B335 drown in noise, with more the arm of Serpens South C7 melts into its disc.
+It is chosen so that discs a few pixels wide keep their walls apart from the core.
 """
 
 OBSERVED = 0.2

@@ -79,6 +79,8 @@ class Image:
 def read_image(path: str | Path) -> Image:
     """Return the first image of a FITS file, which may be compressed and have axes of length one.
 
+    Where it has several Stokes planes, this is Stokes I.
+
     Raises
     ------
     UnusableImage
@@ -138,12 +140,26 @@ def _celestial(header: fits.Header, data: np.ndarray) -> tuple[WCS, np.ndarray]:
         raise UnusableImage("The image has no celestial WCS.")
     if data.ndim != full.naxis:
         raise UnusableImage(f"The image has {data.ndim} axes, but its WCS {full.naxis}.")
+    shape = " x ".join(str(length) for length in data.shape[::-1])
+    data = _stokes_i(full, data)
     axes = (data.ndim - 1 - full.wcs.lat, data.ndim - 1 - full.wcs.lng)
     data = np.moveaxis(data, axes, (-2, -1))
     if any(length != 1 for length in data.shape[:-2]):
-        shape = " x ".join(str(length) for length in data.shape[::-1])
         raise UnusableImage(f"The file holds a cube of {shape} pixels, not one continuum image.")
     return celestial, data.reshape(data.shape[-2:])
+
+
+def _stokes_i(wcs: WCS, data: np.ndarray) -> np.ndarray:
+    """Return the data with Stokes I, which FITS calls 1, alone on the Stokes axis (FITS Standard 4.0, section 8.5)."""
+    for number, kind in enumerate(wcs.wcs.ctype):
+        axis = data.ndim - 1 - number
+        if not kind.upper().startswith("STOKES") or data.shape[axis] == 1:
+            continue
+        first = wcs.wcs.crval[number] + (1 - wcs.wcs.crpix[number]) * wcs.wcs.cdelt[number]
+        if not np.isclose(first, 1):
+            raise UnusableImage("The first of its Stokes planes is not Stokes I.")
+        data = data.take([0], axis)
+    return data
 
 
 def _pixel_scale(wcs: WCS) -> float:

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+
 def build(input_shape: tuple[int, int, int], width: int = 16, stages: int = 4, dropout: float = 0.3) -> keras.Model:
     """Return the network.
 
