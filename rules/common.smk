@@ -51,6 +51,22 @@ def settings(section):
     return value
 
 
+def archive_settings(part):
+    """Return a params function: one part of the archive's settings, and the job's own service, as JSON.
+
+    What is said of another archive is left out, so that turning to another service does not touch this one.
+    """
+
+    def value(wildcards):
+        node = CONFIG["cases"][wildcards.case]["archive"]
+        own = {"service": wildcards.archive, part: node[part]}
+        if wildcards.archive in node:
+            own[wildcards.archive] = node[wildcards.archive]
+        return json.dumps(own, sort_keys=True)
+
+    return value
+
+
 def numbers(count):
     return [f"{number:03d}" for number in range(count)]
 

@@ -21,7 +21,7 @@ rule download_fits:
         mem_mb=2000,
         runtime=240,
     params:
-        settings=settings("archive"),
+        settings=archive_settings("download"),
         store=beside("{results}/{case}/{archive}/fits/files"),
     shell:
         "python {input.script}"

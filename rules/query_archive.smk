@@ -31,7 +31,7 @@ rule query_archive:
         mem_mb=2000,
         runtime=120,
     params:
-        settings=settings("archive"),
+        settings=archive_settings("search"),
         seed=SEED,
         chunks=CHUNKS,
         history=beside("{results}/{case}/{archive}/query/history"),

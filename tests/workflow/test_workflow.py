@@ -126,6 +126,16 @@ def test_editing_one_network_setting_trains_only_that_network(finished, tmp_path
     assert finished.planned(configs=[extra])["train"] == 1
 
 
+def test_another_service_leaves_the_embedded_archive_and_the_networks_alone(finished, tmp_path):
+    extra = tmp_path / "local.yaml"
+    extra.write_text(f"archive: {{service: local, local: {{folder: {tmp_path}}}}}\n")
+    planned = without_plots(finished.planned(configs=[extra]))
+    assert planned == {
+        "query_archive", "download_fits", "acknowledge", "crop", "infer", "build_catalog", "merge_catalogs", "write_config"
+    }  # fmt: skip
+    assert finished.planned(configs=[extra])["query_archive"] == 1
+
+
 def test_a_new_file_in_the_archive_touches_its_chunk_only(finished, tmp_path):
     project = finished.copy(tmp_path / "incremental")
     stored = sorted((project.path / RESULTS / "disk_winds/embedded/fits/files").rglob("*.fits"))
