@@ -130,9 +130,8 @@ def test_another_service_leaves_the_embedded_archive_and_the_networks_alone(fini
     extra = tmp_path / "local.yaml"
     extra.write_text(f"archive: {{service: local, local: {{folder: {tmp_path}}}}}\n")
     planned = without_plots(finished.planned(configs=[extra]))
-    assert planned == {
-        "query_archive", "download_fits", "acknowledge", "crop", "infer", "build_catalog", "merge_catalogs", "write_config"
-    }  # fmt: skip
+    of_the_catalog = {"infer", "build_catalog", "merge_catalogs"}
+    assert planned == {"query_archive", "download_fits", "acknowledge", "crop", "write_config"} | of_the_catalog
     assert finished.planned(configs=[extra])["query_archive"] == 1
 
 
