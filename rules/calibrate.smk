@@ -15,7 +15,7 @@ rule calibrate:
         "<logs>/benchmarks/{case}/calibrate_{model}.tsv"
     conda:
         "../envs/calibrate.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=20,

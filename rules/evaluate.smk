@@ -17,7 +17,7 @@ rule evaluate:
         "<logs>/benchmarks/{case}/evaluate_{model}.tsv"
     conda:
         "../envs/evaluate.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=20,

@@ -16,7 +16,7 @@ rule infer:
         "<logs>/benchmarks/{case}/infer_{archive}_{chunk}.tsv"
     conda:
         "../envs/infer.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=60,

@@ -8,7 +8,7 @@ import numpy as np
 from skyloom.learn.datasets import SPLITS, Samples, write_dataset
 
 CASE = "disk_winds"
-SETTINGS = '{"threads": 2}'
+SETTINGS = '{"threads": 1}'
 
 
 def toy_samples(count: int, seed: int, side: int = 32) -> Samples:
@@ -40,7 +40,7 @@ def toy_network(member: int = 0):
     from skyloom.config.schema import Model
     from skyloom.learn import backend
 
-    backend.start(2)
+    backend.start(1)
 
     from skyloom.learn.training import train
 

@@ -9,7 +9,7 @@ from skyloom.errors import UserError
 from skyloom.learn.datasets import SPLITS, Samples, write_dataset
 from skyloom.learn.variants import VARIANTS, changed
 
-MODEL = json.dumps({"network": "thesis_cnn", "epochs": 1, "batch_size": 16, "threads": 2})
+MODEL = json.dumps({"network": "thesis_cnn", "epochs": 1, "batch_size": 16, "threads": 1})
 
 
 @pytest.fixture(scope="module")

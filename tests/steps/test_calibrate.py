@@ -47,7 +47,7 @@ def test_a_second_time_gives_the_same_bytes(tmp_path, made):
 
 def test_a_higher_purity_has_a_higher_threshold(tmp_path, made):
     low, high = (
-        calibrate(made["models"], made["dataset"], tmp_path / "c.json", json.dumps({"threads": 2, "purity": purity}))
+        calibrate(made["models"], made["dataset"], tmp_path / "c.json", json.dumps({"threads": 1, "purity": purity}))
         for purity in (0.6, 0.98)
     )
     assert low["threshold"] <= high["threshold"]

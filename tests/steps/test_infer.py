@@ -8,7 +8,7 @@ from skyloom.errors import UserError
 from skyloom.files import read_table
 from skyloom.images.store import Cutouts, no_cutouts, write_cutouts
 
-MODEL = json.dumps({"network": "thesis_cnn", "threads": 2})
+MODEL = json.dumps({"network": "thesis_cnn", "threads": 1})
 
 
 def toy_cutouts(count: int) -> tuple[Cutouts, np.ndarray]:

@@ -7,7 +7,7 @@ from learn_fixtures import CASE, toy_dataset
 
 from skyloom.errors import UserError
 
-MODEL = {"network": "thesis_cnn", "batch_size": 16, "threads": 2}
+MODEL = {"network": "thesis_cnn", "batch_size": 16, "threads": 1}
 
 
 def tune(dataset, table, trials=7, **changes):

@@ -11,7 +11,7 @@ from skyloom.config.schema import Model
 from skyloom.errors import UserError
 from skyloom.learn import backend
 
-backend.start(2)
+backend.start(1)
 
 from skyloom.learn import predict, store, training  # noqa: E402  (keras reads its environment when it is imported)
 from skyloom.nets import network  # noqa: E402

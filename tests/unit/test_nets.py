@@ -17,7 +17,7 @@ NAMES = ("thesis_cnn", "windnet")
 
 @pytest.fixture(scope="module", autouse=True)
 def keras():
-    backend.start(2)
+    backend.start(1)
     return importlib.import_module("keras")
 
 
@@ -77,7 +77,7 @@ TRAIN = """
 import sys
 from learn_fixtures import toy_samples
 from skyloom.learn import backend
-assert backend.start(2) == sys.argv[1]
+assert backend.start(1) == sys.argv[1]
 from skyloom.config.schema import Model
 from skyloom.learn.training import train
 for network in ("windnet", "thesis_cnn"):
@@ -108,4 +108,4 @@ def test_networks_train_on_another_backend(other):
 def test_an_unknown_backend_is_said(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "theano")
     with pytest.raises(UserError, match=r"KERAS_BACKEND is 'theano'.*tensorflow"):
-        backend.start(2)
+        backend.start(1)

@@ -291,7 +291,7 @@ class Calibrate(Section):
         True, description="Classify by the mean logit of an image's eight orientations instead of by one."
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        2, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
+        1, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
     )
 
 
