@@ -30,7 +30,7 @@ def rows(finished, tmp_path_factory):
     project = finished.copy(folder / "skyloom")
     extra = folder / "local.yaml"
     extra.write_text(f"archive: {{service: local, local: {{folder: {DATA}}}}}\n")
-    project.snakemake("--cores", "2", "--", "results/tiny/catalog.csv", configs=[extra])
+    project.snakemake("results/tiny/catalog.csv", "--cores", "2", configs=[extra])
     return Table.read(project.path / "results/tiny/catalog.ecsv")
 
 
