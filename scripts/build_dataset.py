@@ -3,6 +3,8 @@
 Writes HDF5 with the groups train, validation and test, and the training split again as a pair of NPY files.
 """
 
+from itertools import chain
+
 from skyloom.cli import run, say, step_parser
 
 
@@ -22,26 +24,25 @@ def main(argv=None):
 
     from skyloom import __version__
     from skyloom.config.identity import settings_hash
-    from skyloom.files import written_whole
     from skyloom.images.normalise import network_input
-    from skyloom.learn.datasets import SPLITS, Samples, joined, read_attrs, read_split, write_dataset
+    from skyloom.learn.datasets import BLOCK, SPLITS, Samples, open_split, read_attrs, write_arrays, write_dataset
     from skyloom.learn.labels import labelled_cutouts
     from skyloom.learn.splits import check_no_leakage
 
     labels, cutouts, inherited = labelled_cutouts(args.labels, args.cutouts, SPLITS)
-    splits = {}
-    for name in SPLITS:
-        rows = np.flatnonzero(labels["split"] == name)
-        part, known = cutouts.take(rows), labels[rows]
-        splits[name] = Samples(
-            x=network_input(part.native, part.rms, part.scaled),
-            y=np.asarray(known["label"], dtype=np.int8),
-            id=part.id,
-            group=np.asarray(known["group"], dtype=str),
-            origin=np.full(len(rows), "cutout"),
-        )
-    splits["train"] = joined([splits["train"], read_split(args.augmented, "train")])
-    check_no_leakage({name: samples.group for name, samples in splits.items()})
+    rows_of = {name: np.flatnonzero(labels["split"] == name) for name in SPLITS}
+
+    def parts(name):
+        for start in range(0, max(len(rows_of[name]), 1), BLOCK):
+            rows = rows_of[name][start : start + BLOCK]
+            part, known = cutouts.take(rows), labels[rows]
+            yield Samples(
+                x=network_input(part.snr()),
+                y=np.asarray(known["label"], dtype=np.int8),
+                id=part.id,
+                group=np.asarray(known["group"], dtype=str),
+                origin=np.full(len(rows), "cutout"),
+            )
 
     made = read_attrs(args.augmented)
     attrs = {
@@ -50,12 +51,16 @@ def main(argv=None):
         "config_hash": settings_hash(inherited, str(made["config_hash"])),
         "version": __version__,
     }
-    write_dataset(args.output, splits, attrs)
-    for path, values in ((args.npy_x, splits["train"].x), (args.npy_y, splits["train"].y)):
-        with written_whole(path) as part:
-            np.save(part, values, allow_pickle=False)
-    for name, samples in splits.items():
-        say(f"{name}: {len(samples)} samples, {int(samples.y.sum())} positive, of {len(set(samples.group))} groups")
+    with open_split(args.augmented, "train") as augmented:
+        groups = {name: np.asarray(labels["group"][rows], dtype=str) for name, rows in rows_of.items()}
+        check_no_leakage(groups | {"train": np.concatenate([groups["train"], augmented.group])})
+        whole = {name: parts(name) for name in SPLITS}
+        write_dataset(args.output, whole | {"train": chain(whole["train"], augmented.blocks())}, attrs)
+    for name in SPLITS:
+        with open_split(args.output, name) as samples:
+            if name == "train":
+                write_arrays(args.npy_x, args.npy_y, samples)
+            say(f"{name}: {len(samples)} samples, {int(samples.y.sum())} positive, of {len(set(samples.group))} groups")
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ def searched(row, settings, manifest: str) -> tuple[dict, list[dict], list]:
             largest_count=settings.largest_count,
             view=settings.view,
             smallest_view=settings.smallest_view,
+            wide=settings.wide,
         )
     except UnusableImage as error:
         return field | {"reason": str(error)}, [], []
@@ -155,11 +156,14 @@ def cutouts_of(records: list[dict], objects: list, side: int):
         id=np.array([record["object_id"] for record in records]),
         native=np.stack([found.native.data for found in objects]),
         scaled=np.stack([found.scaled.data for found in objects]),
+        wide=np.stack([found.wide.data for found in objects]),
         rms=np.array([found.measurement.rms for found in objects], np.float32),
         header=np.array([found.native.header for found in objects]),
         scaled_header=np.array([found.scaled.header for found in objects]),
+        wide_header=np.array([found.wide.header for found in objects]),
         native_beam=np.array([found.native.beam for found in objects], np.float32),
         scaled_beam=np.array([found.scaled.beam for found in objects], np.float32),
+        wide_beam=np.array([found.wide.beam for found in objects], np.float32),
     )
 
 

@@ -14,6 +14,7 @@ def main(argv=None):
     parser.add_argument("--calibration", required=True, help="their calibration (JSON) of calibrate.py")
     parser.add_argument("--cutouts", required=True, help="cutouts of one chunk (HDF5) of crop.py")
     parser.add_argument("--output", required=True, help="one row an object (ECSV)")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job was given (default: %(default)s)")
     args = parser.parse_args(argv)
 
     from skyloom.learn import calibration
@@ -24,7 +25,7 @@ def main(argv=None):
 
     from skyloom.learn import backend
 
-    backend.start(settings.threads)
+    backend.start(settings.threads, settings.device, args.gpus)
 
     from astropy.table import Column, MaskedColumn, Table
 
@@ -35,7 +36,7 @@ def main(argv=None):
 
     cutouts, _ = read_cutouts(args.cutouts)
     models = store.load_members(args.models, calibrated, args.calibration)
-    images = network_input(cutouts.native, cutouts.rms, cutouts.scaled)
+    images = network_input(cutouts.snr())
     result = calibration.apply(calibrated, predict.member_logits(models, images, calibrated["all_orientations"]))
     rows = Table(
         [

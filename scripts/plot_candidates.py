@@ -6,6 +6,7 @@ a coloured frame marks a candidate.
 
 from skyloom.cli import run, say, step_parser
 from skyloom.errors import UserError
+from skyloom.images import VIEWS
 
 NEEDED = ("id", "name", "probability", "candidate", "known", "flags")
 
@@ -16,7 +17,7 @@ def main(argv=None) -> None:
     parser.add_argument("--catalog", required=True, help="catalog of one case (ECSV)")
     parser.add_argument("--cutouts", nargs="+", required=True, help="cutouts of each chunk (HDF5)")
     parser.add_argument("--pick", choices=["best", "mistakes"], default="best", help="which rows (default: best)")
-    parser.add_argument("--view", choices=["native", "scaled"], default="scaled", help="which cutout (default: scaled)")
+    parser.add_argument("--view", choices=VIEWS, default="scaled", help="which cutout (default: scaled)")
     parser.add_argument("--columns", type=int, default=6, help="panels in a row (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=4, help="rows of panels at most (default: %(default)s)")
     parser.add_argument("--output", required=True, help="the figure (PNG)")

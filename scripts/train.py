@@ -16,31 +16,36 @@ def main(argv=None):
     parser.add_argument("--checkpoint", required=True, help="folder for the state after each epoch")
     parser.add_argument("--output", required=True, help="the trained network (.keras)")
     parser.add_argument("--history", required=True, help="its history (CSV)")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job was given (default: %(default)s)")
     args = parser.parse_args(argv)
     args.section = f"models.{args.model}"
     settings = step_settings(args)
 
     from skyloom.learn import backend
 
-    name = backend.start(settings.threads)
+    name = backend.start(settings.threads, settings.device, args.gpus)
+    gpus = args.gpus if settings.device == "auto" else 0
 
     from skyloom.files import written_whole
     from skyloom.learn import store, training
-    from skyloom.learn.datasets import read_split
+    from skyloom.learn.datasets import open_split
 
-    train, validation = read_split(args.dataset, "train"), read_split(args.dataset, "validation")
-    say(
-        f"{args.model} {args.member} on {name}: {len(train)} training samples ({train.y.sum()} positive), "
-        f"{len(validation)} for validation ({validation.y.sum()} positive)"
-    )
-    keys = (args.seed, args.case, "train", args.model, args.member)
-    # The number of members decides how many networks there are, not what one of them is.
-    identity = training.fingerprint(
-        args.dataset, settings.model_dump(mode="json", exclude={"members"}), keys, [__file__, *training.CODE]
-    )
-    checkpoint = training.Checkpoint(args.checkpoint, identity)
-    with training.stop_on_sigterm() as stopped:
-        model, progress = training.train(settings, train, validation, keys, checkpoint, stopped)
+    with (
+        open_split(args.dataset, "train") as train,
+        open_split(args.dataset, "validation") as validation,
+        training.stop_on_sigterm() as stopped,
+    ):
+        say(
+            f"{args.model} {args.member}, {name}: {len(train)} training samples ({train.y.sum()} positive), "
+            f"{len(validation)} for validation ({validation.y.sum()} positive)"
+        )
+        keys = (args.seed, args.case, "train", args.model, args.member)
+        # The number of members decides how many networks there are, not what one of them is.
+        identity = training.fingerprint(
+            args.dataset, settings.model_dump(mode="json", exclude={"members"}), keys, [__file__, *training.CODE]
+        )
+        checkpoint = training.Checkpoint(args.checkpoint, identity)
+        model, progress = training.train(settings, train, validation, keys, checkpoint, stopped, gpus)
     store.save_model(args.output, model)
     with written_whole(args.history) as part:
         lines = [

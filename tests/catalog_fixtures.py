@@ -6,28 +6,11 @@ import numpy as np
 from astropy import units
 from astropy.table import MaskedColumn, Table
 
+from crop import OBJECT_UNITS
 from skyloom.files import write_table
 from skyloom.images.store import Cutouts, write_cutouts
 
-UNITS = {
-    "ra": "deg",
-    "dec": "deg",
-    "pos_error": "arcsec",
-    "peak_flux": "Jy / beam",
-    "peak_flux_error": "Jy / beam",
-    "flux": "Jy",
-    "flux_error": "Jy",
-    "fwhm_major": "arcsec",
-    "fwhm_minor": "arcsec",
-    "pa": "deg",
-    "size": "arcsec",
-    "beam_major": "arcsec",
-    "beam_minor": "arcsec",
-    "beam_pa": "deg",
-    "rms": "Jy / beam",
-    "frequency": "GHz",
-    "radius": "arcsec",
-}
+UNITS = OBJECT_UNITS | {"radius": "arcsec"}
 
 
 def with_units(table: Table) -> Table:
@@ -138,7 +121,7 @@ def make_cutouts(objects: Table, side: int = 40, seed: int = 4) -> Cutouts:
     headers = np.array([_header(row, side) for row in objects], dtype=str)
     beam = np.tile(np.array([[6.0, 4.0, 30.0]], dtype=np.float32), (len(objects), 1))
     ids = np.asarray(objects["object_id"], dtype=str)
-    return Cutouts(ids, scaled * rms[:, None, None], scaled, rms, headers, headers, beam, beam)
+    return Cutouts(ids, scaled * rms[:, None, None], scaled, scaled, rms, headers, headers, headers, beam, beam, beam)
 
 
 def _header(row, side: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skyloom.images import VIEWS
 from skyloom.learn.datasets import SPLITS, Samples, write_dataset
 
 CASE = "disk_winds"
@@ -15,7 +16,7 @@ def toy_samples(count: int, seed: int, side: int = 32) -> Samples:
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     label = (np.arange(count) % 3 == 0).astype(np.int8)
-    images = np.empty((count, side, side, 2), np.float32)
+    images = np.empty((count, side, side, len(VIEWS)), np.float32)
     for number in range(count):
         radius, angle = np.hypot(x, y), np.arctan2(y, x) - random.uniform(0, 2 * np.pi)
         image = random.normal(size=(side, side)) + random.uniform(10, 100) * np.exp(-(radius**2) / 8)

@@ -54,7 +54,7 @@ def test_with_everything_off_copies_are_the_cutouts(folder):
 
 def test_no_copies_and_no_pairs_give_an_empty_file(folder):
     augment.main(augment_arguments(folder, settings(copies=0, pairs=0), "none.h5"))
-    assert read_split(folder / "none.h5", "train").x.shape == (0, 32, 32, 2)
+    assert read_split(folder / "none.h5", "train").x.shape == (0, 32, 32, 3)
 
 
 def test_cutouts_of_a_missing_chunk_are_an_error(folder, tmp_path):

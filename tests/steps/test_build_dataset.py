@@ -38,7 +38,7 @@ def test_attributes_chunks_and_the_numpy_pair(folder):
     attrs = read_attrs(folder / "cutouts.h5")
     assert attrs["case"] == "disk_winds" and attrs["seed"] == 5 and len(attrs["config_hash"]) == 12
     with h5py.File(folder / "cutouts.h5") as file:
-        assert file["train/x"].chunks == (1, 32, 32, 2)
+        assert file["train/x"].chunks == (1, 32, 32, 3)
     train = read_split(folder / "cutouts.h5", "train")
     np.testing.assert_array_equal(np.load(folder / "x.npy", allow_pickle=False), train.x)
     np.testing.assert_array_equal(np.load(folder / "y.npy", allow_pickle=False), train.y)

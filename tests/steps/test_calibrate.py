@@ -71,7 +71,7 @@ def test_one_class_cannot_calibrate(tmp_path, made):
 
 
 def test_cutouts_of_another_size_are_refused(tmp_path, made):
-    with pytest.raises(UserError, match="32x32x2.*40x40x2"):
+    with pytest.raises(UserError, match="32x32x3.*40x40x3"):
         calibrate(made["models"], toy_dataset(tmp_path / "d.h5", (6, 6, 6), side=40), tmp_path / "c.json")
 
 

@@ -16,7 +16,8 @@ def toy_cutouts(count: int) -> tuple[Cutouts, np.ndarray]:
     snr = 3 * np.sinh(samples.x)
     text, beam = np.full(count, "header"), np.ones((count, 3), np.float32)
     rms = np.full(count, 2e-5, np.float32)
-    return Cutouts(samples.id, snr[..., 0] * 2e-5, snr[..., 1], rms, text, text, beam, beam), samples.y
+    views = (snr[..., 0] * 2e-5, snr[..., 1], snr[..., 2])
+    return Cutouts(samples.id, *views, rms, *[text] * 3, *[beam] * 3), samples.y
 
 
 def infer(made: dict, cutouts, output, models=None):

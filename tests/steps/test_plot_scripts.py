@@ -107,7 +107,7 @@ def test_augmentation(tmp_path, capsys):
 
     def samples(names: list[str], origin: list[str]) -> Samples:
         n = len(names)
-        x = rng.normal(0, 1, (n, 16, 16, 2)).astype(np.float32)
+        x = rng.normal(0, 1, (n, 16, 16, 3)).astype(np.float32)
         return Samples(x, np.ones(n, np.int8), np.array(names), np.array(names), np.array(origin))
 
     splits = dict.fromkeys(SPLITS, samples(["z"], ["cutout"]))
@@ -230,4 +230,8 @@ def test_every_figure_and_table_of_the_report_has_a_caption():
         text = Template(path.read_text()).render(snakemake=Job)
         # Level 2: a warning in the markup stops the test.
         publish_string(text, writer="null", settings_overrides={"halt_level": 2, "report_level": 5})
-        assert "{{" not in text and "disk_winds" in text or path.stem in ("workflow", "acknowledgement", "counts")
+        assert (
+            "{{" not in text
+            and "disk_winds" in text
+            or path.stem in ("workflow", "acknowledgement", "counts", "resources")
+        )

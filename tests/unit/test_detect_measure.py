@@ -82,7 +82,7 @@ def test_the_edge_is_noticed():
 )
 def test_real_objects_are_where_their_images_have_them(name):
     real = read_image(REAL / f"{name}.fits")
-    found = field_objects(real, 100, 5, 3, 8, 24, 16)
+    found = field_objects(real, 100, 5, 3, 8, 24, 16, 3)
     got = found.objects[0].measurement
     y, x = np.unravel_index(np.nanargmax(real.data), real.data.shape)
     brightest = real.wcs.pixel_to_world(x, y).icrs

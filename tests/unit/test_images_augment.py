@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import gaussian
 
+from skyloom.images import VIEWS
 from skyloom.images.augment import Chain, aligned, augmented, beam_noise, geometric_mean, orientation, pairs_of, turned
 from skyloom.images.normalise import network_input
+from skyloom.images.store import no_cutouts
 
 BEAMS = np.array([[6.0, 4.4, 30.0], [5.0, 5.0, 0.0]])
 NOTHING = {"flips": False, "rotations": False, "resize": None, "shift": 0, "noise": 0.0}
@@ -99,11 +103,15 @@ def test_pairs_are_of_different_targets_and_never_twice():
 
 
 def test_network_input_is_in_units_of_noise_and_finite():
+    cutouts = no_cutouts(8)
     native = np.full((2, 8, 8), 6e-3)
     native[0, 0, 0] = np.nan
-    x = network_input(native, np.array([1e-3, 2e-3]), np.full((2, 8, 8), 3.0))
-    assert x.shape == (2, 8, 8, 2) and x.dtype == np.float32
-    assert x[0, 0, 0, 0] == 0
+    cutouts = replace(
+        cutouts, native=native, scaled=np.full((2, 8, 8), 3.0), wide=np.zeros((2, 8, 8)), rms=np.array([1e-3, 2e-3])
+    )
+    x = network_input(cutouts.snr())
+    assert x.shape == (2, 8, 8, len(VIEWS)) and x.dtype == np.float32
+    assert x[0, 0, 0, 0] == 0 and np.all(x[..., 1] == np.float32(np.arcsinh(1)))
     assert x[0, 1, 1, 0] == pytest.approx(np.arcsinh(2)) and x[1, 1, 1, 0] == pytest.approx(np.arcsinh(1))
     with pytest.raises(ValueError, match="positive"):
-        network_input(native, np.array([0.0, 1.0]), native)
+        replace(cutouts, rms=np.array([0.0, 1.0])).snr()

@@ -96,10 +96,10 @@ def test_missing_pixels_neither_dim_nor_spread():
 
 def test_a_small_field_is_padded_not_thrown_away():
     data = 0.01 * noise((80, 80), 1.0, 9) + gaussian((80, 80), 30, 50, MAJOR, MINOR, PA)
-    found = field_objects(image(data), 100, 5, 3, 8, 24, 16)
+    found = field_objects(image(data), 100, 5, 3, 8, 24, 16, 3)
     assert len(found.objects) == 1
     one = found.objects[0]
-    assert one.native.data.shape == one.scaled.data.shape == (100, 100)
+    assert one.native.data.shape == one.scaled.data.shape == one.wide.data.shape == (100, 100)
     assert one.observed_fraction == pytest.approx(0.64)
     row, column = np.unravel_index(np.nanargmax(one.native.data), (100, 100))
     assert row in (49, 50) and column in (49, 50)
@@ -109,6 +109,6 @@ def test_the_largest_count_keeps_the_brightest_and_counts_the_rest():
     data = noise((200, 200), 0.01, 10)
     for rank in range(5):
         data = data + gaussian((200, 200), 30 + 35 * rank, 100, MAJOR, MINOR, PA, peak=1 + rank)
-    found = field_objects(image(data), 100, 5, 3, 2, 24, 16)
+    found = field_objects(image(data), 100, 5, 3, 2, 24, 16, 3)
     assert found.segment_count == 5
     assert [round(one.measurement.x) for one in found.objects] == [170, 135]

@@ -190,14 +190,14 @@ def test_a_logit_does_not_depend_on_the_others(trained, count):
 
 
 def test_images_of_another_size_are_refused(trained):
-    with pytest.raises(UserError, match="32x32x2.*40x40x2"):
-        predict.logits(trained[0], np.zeros((1, 40, 40, 2), np.float32))
+    with pytest.raises(UserError, match="32x32x3.*40x40x3"):
+        predict.logits(trained[0], np.zeros((1, 40, 40, 3), np.float32))
 
 
 def test_equal_networks_are_saved_as_equal_bytes_and_come_back(tmp_path, windnet):
     model = windnet
     store.save_model(tmp_path / "a.keras", model)
-    copy = network("windnet")((32, 32, 2))
+    copy = network("windnet")((32, 32, 3))
     copy.set_weights(model.get_weights())
     store.save_model(tmp_path / "b.keras", copy)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()

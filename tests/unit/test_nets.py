@@ -1,7 +1,4 @@
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,41 +68,3 @@ def test_networks_do_not_know_the_backend():
     for path in (ROOT / "scripts/skyloom/nets").glob("*.py"):
         text = path.read_text()
         assert not any(word in text for word in ("tensorflow", "import jax", "import torch", "tf.")), path
-
-
-TRAIN = """
-import sys
-from learn_fixtures import toy_samples
-from skyloom.learn import backend
-assert backend.start(1) == sys.argv[1]
-from skyloom.config.schema import Model
-from skyloom.learn.training import train
-for network in ("windnet", "thesis_cnn"):
-    settings = Model(network=network, epochs=2, batch_size=16)
-    _, progress = train(settings, toy_samples(32, 1), toy_samples(12, 2), (1, "toy", network, 0))
-    print(network, progress.best_loss)
-"""
-
-
-@pytest.mark.parametrize("other", ["jax", "torch"])
-def test_networks_train_on_another_backend(other):
-    if importlib.util.find_spec(other) is None:
-        pytest.skip(f"{other} is not installed; it is no part of the project's environment")
-    paths = os.pathsep.join([str(ROOT / "scripts"), str(ROOT / "tests")])
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN, other],
-        env={**os.environ, "KERAS_BACKEND": other, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    losses = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith(NAMES)]
-    assert len(losses) == 2
-    assert np.isfinite(losses).all()
-
-
-def test_an_unknown_backend_is_said(monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "theano")
-    with pytest.raises(UserError, match=r"KERAS_BACKEND is 'theano'.*tensorflow"):
-        backend.start(1)

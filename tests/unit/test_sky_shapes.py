@@ -66,8 +66,18 @@ def test_a_wind_is_brighter_along_its_walls_than_along_its_axis():
     height, wall = 8.0, 1.0 + 8.0 * np.tan(np.radians(35))
     row = 120 + round(height / 0.25)
     profile = image[row - 3 : row + 4].sum(axis=0)
-    on_wall = profile[[120 - round(wall / 0.25), 120 + round(wall / 0.25)]]
-    assert on_wall.min() > 2 * profile[118:123].mean()
+    left, axis, right = (
+        profile[place - 3 : place + 4].mean() for place in 120 + np.array([-1, 0, 1]) * round(wall / 0.25)
+    )
+    assert left == pytest.approx(right, rel=0.15)
+    assert min(left, right) > 1.4 * axis
+
+
+def test_an_even_wind_is_as_bright_far_out_as_near_by_on_a_cylinder():
+    image = wind(even=1.0, flare=0.01, opening=np.radians(5))
+    height = np.abs(Y[:, 0])
+    near, far = (image[(height > low) & (height < low + 4)].sum() for low in (3.0, 9.0))
+    assert far == pytest.approx(near, rel=0.1)
 
 
 def test_a_one_sided_wind_blows_along_its_position_angle():

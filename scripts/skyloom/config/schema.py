@@ -189,6 +189,9 @@ class Crop(Section):
     smallest_view: Annotated[float, Field(gt=1), unit("beam")] = Field(
         16.0, description="The scaled cutout is at least this wide."
     )
+    wide: Annotated[float, Field(ge=1), unit("scaled cutout")] = Field(
+        3.0, description="Side of the wide cutout, for walls that reach far."
+    )
 
 
 class Embedded(Section):
@@ -272,6 +275,12 @@ class Model(Section):
     patience: Count = Field(8, description="Stop after this many epochs without a better validation loss.")
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
+    )
+    device: Literal["auto", "cpu"] = Field(
+        "auto", description="auto: a GPU where there is one, and an error where one was asked for and is not seen."
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="Arithmetic of the training; weights, validation and inference are float32 in any case."
     )
 
 

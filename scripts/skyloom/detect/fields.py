@@ -13,11 +13,12 @@ from .segments import find_segments, grown
 
 @dataclass(frozen=True)
 class FieldObject:
-    """One object of a field with its two cutouts."""
+    """One object of a field with its cutouts."""
 
     measurement: Measurement
     native: Cutout
     scaled: Cutout
+    wide: Cutout
     observed_fraction: float
     flags: tuple[str, ...]
 
@@ -39,12 +40,14 @@ def field_objects(
     largest_count: int,
     view: float,
     smallest_view: float,
+    wide: float,
 ) -> FieldObjects:
     """Find, measure and cut out the objects of an image.
 
     The native cutout shows an object at the archive's pixels. The scaled one is `view` object sizes wide, so that
-    near and far discs look alike, and shows the wide surroundings: the walls of B335 reach thirty times as far as
-    its core, the arm of Serpens South C7 ten times. It is never wider than the image, which would only add padding.
+    near and far discs look alike, and the wide one shows `wide` times as much: the arm of Serpens South C7 reaches ten
+    times as far as its core, the faint walls of B335 thirty times. None is wider than the image, which would only add
+    padding.
 
     Parameters
     ----------
@@ -59,6 +62,8 @@ def field_objects(
         Width of the scaled cutout in object sizes.
     smallest_view : float
         And at least this many beams.
+    wide : float
+        Width of the wide cutout in scaled ones.
 
     Raises
     ------
@@ -72,22 +77,27 @@ def field_objects(
     snr = image.data / rms
     beam = image.beam.in_pixels(image.pixel_scale)
     segments, blended = find_segments(snr, detect_snr, grow_snr, image.beam_area)
-    wide = grown(segments, beam[1])
-    free = (wide == 0) & np.isfinite(snr)
+    whole = grown(segments, beam[1])
+    free = (whole == 0) & np.isfinite(snr)
+    widest = _observed_width(free | (whole > 0))
     smooth: dict[float, np.ndarray] = {}
-    objects = []
-    for label in range(1, min(len(blended), largest_count) + 1):
-        one = measure(image, rms, wide, label)
-        native = native_cutout(image.data, image.wcs, beam, one.x, one.y, side)
-        width = max(view * one.size / image.pixel_scale, smallest_view * np.sqrt(beam[0] * beam[1]))
-        step = min(width, _observed_width(free | (wide > 0))) / side
+
+    def scaled(x: float, y: float, width: float) -> Cutout:
+        step = min(width, widest) / side
         kernel = kernel_width(step, beam)
         if kernel not in smooth:
             smooth[kernel] = smoothed_snr(snr, free, beam, kernel)
-        scaled = scaled_cutout(smooth[kernel], image.wcs, beam, kernel, one.x, one.y, step, side)
+        return scaled_cutout(smooth[kernel], image.wcs, beam, kernel, x, y, step, side)
+
+    objects = []
+    for label in range(1, min(len(blended), largest_count) + 1):
+        one = measure(image, rms, whole, label)
+        native = native_cutout(image.data, image.wcs, beam, one.x, one.y, side)
+        width = max(view * one.size / image.pixel_scale, smallest_view * np.sqrt(beam[0] * beam[1]))
+        near, far = scaled(one.x, one.y, width), scaled(one.x, one.y, wide * width)
         fraction = float(np.isfinite(native.data).mean())
         flags = ("edge",) * one.edge + ("blended",) * bool(blended[label - 1]) + ("partial",) * (fraction < 0.5)
-        objects.append(FieldObject(one, native, scaled, fraction, flags))
+        objects.append(FieldObject(one, native, near, far, fraction, flags))
     return FieldObjects(objects, len(blended), float(np.nanmedian(rms)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import UserError
 from ..files import existing, written_whole
 
-_TEXT = ("id", "header", "scaled_header")
+_TEXT = ("id", "header", "scaled_header", "wide_header")
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,27 @@ class Cutouts:
         At the archive's pixels [Jy/beam], NaN where not observed.
     scaled : numpy.ndarray, shape (n, side, side), float32
         Scaled by the object's size [S/N], NaN where not observed.
+    wide : numpy.ndarray, shape (n, side, side), float32
+        The same of the wide surroundings.
     rms : numpy.ndarray, shape (n,), float32
         Noise of the native cutout at the object [Jy/beam].
-    header, scaled_header : numpy.ndarray of str, shape (n,)
-        FITS header with the celestial WCS of either cutout.
-    native_beam, scaled_beam : numpy.ndarray, shape (n, 3), float32
-        FWHM of the major and minor axis [pixel] and position angle [deg, North to East] in either cutout.
+    header, scaled_header, wide_header : numpy.ndarray of str, shape (n,)
+        FITS header with the celestial WCS of each cutout.
+    native_beam, scaled_beam, wide_beam : numpy.ndarray, shape (n, 3), float32
+        FWHM of the major and minor axis [pixel] and position angle [deg, North to East] in each cutout.
     """
 
     id: np.ndarray
     native: np.ndarray
     scaled: np.ndarray
+    wide: np.ndarray
     rms: np.ndarray
     header: np.ndarray
     scaled_header: np.ndarray
+    wide_header: np.ndarray
     native_beam: np.ndarray
     scaled_beam: np.ndarray
+    wide_beam: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -49,28 +54,57 @@ class Cutouts:
         """Return some of the objects, by index or mask."""
         return Cutouts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def snr(self) -> np.ndarray:
+        """Return all views in units of their noise, shape (n, side, side, channels); see `skyloom.images.VIEWS`.
+
+        Raises
+        ------
+        ValueError
+            If an rms is not a positive number.
+        """
+        if not np.all(self.rms > 0):
+            raise ValueError("every rms should be positive")
+        return np.stack([self.native / self.rms[:, None, None], self.scaled, self.wide], axis=-1)
+
+    def beams(self) -> np.ndarray:
+        """Return the beams of all views, shape (n, channels, 3)."""
+        return np.stack([self.native_beam, self.scaled_beam, self.wide_beam], axis=1)
+
 
 def no_cutouts(side: int) -> Cutouts:
     """Return the cutouts of a chunk without objects."""
     empty = np.zeros((0, side, side), np.float32)
     text, beam = np.zeros(0, dtype=str), np.zeros((0, 3), np.float32)
-    return Cutouts(text, empty, empty, np.zeros(0, np.float32), text, text, beam, beam)
+    return Cutouts(text, empty, empty, empty, np.zeros(0, np.float32), text, text, text, beam, beam, beam)
 
 
 def joined(parts: Iterable[Cutouts]) -> Cutouts:
-    """Return several sets of cutouts as one, in the order given.
+    """Return several sets of cutouts as one, in the order given (see `arranged`)."""
+    parts = list(parts)
+    ends = np.cumsum([len(part) for part in parts])
+    return arranged([(np.arange(end - len(part), end), part) for end, part in zip(ends, parts, strict=True)], ends[-1])
+
+
+def arranged(parts: list[tuple[np.ndarray, Cutouts]], count: int) -> Cutouts:
+    """Return several sets of cutouts as one of `count`, each put into the rows given with it.
+
+    The parts are taken out of the list one by one, so that they are not in memory twice.
 
     Raises
     ------
     UserError
         If the cutouts have different sides.
     """
-    parts = list(parts)
-    sides = sorted({part.native.shape[1] for part in parts})
+    sides = sorted({part.native.shape[1] for _, part in parts})
     if len(sides) > 1:
         raise UserError(f"cutouts have different sides ({sides} pixels); make them again with one `crop.size`.")
-    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Cutouts)}
-    return Cutouts(**columns)
+    columns: dict[str, np.ndarray] = {}
+    while parts:
+        rows, part = parts.pop()
+        for name, values in vars(part).items():
+            kind = object if name in _TEXT else values.dtype
+            columns.setdefault(name, np.empty((count, *values.shape[1:]), kind))[rows] = values
+    return Cutouts(**{name: values.astype(str) if name in _TEXT else values for name, values in columns.items()})
 
 
 def write_cutouts(path: str | Path, cutouts: Cutouts, attrs: Mapping[str, str]) -> None:

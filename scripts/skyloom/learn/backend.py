@@ -8,34 +8,43 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from ..errors import UserError
 
 
-def start(threads: int) -> str:
+def start(threads: int, device: str = "auto", gpus: int = 0) -> str:
     """Prepare the backend: no chatter, a fixed number of threads, operations that give the same bits each time.
 
     Parameters
     ----------
     threads : int
         Threads of the operations. Sums are split by thread, so their number is part of a result's identity.
+    device : {"auto", "cpu"}
+        With "cpu" no GPU is used, even if one was asked for.
+    gpus : int
+        GPUs that were asked for. Without a wish, one is used where there is one.
 
     Returns
     -------
     str
-        The backend's name.
+        The backend's name and what it runs on, in words.
 
     Raises
     ------
     UserError
-        If Keras does not know the backend, or it is not installed.
+        If Keras does not know the backend, it is not installed, or it sees fewer GPUs than were asked for.
     """
     prepare = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     # Set, not only read: Keras would otherwise look into the user's ~/.keras/keras.json.
     name = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if name not in prepare:
         raise UserError(f"KERAS_BACKEND is '{name}', but Keras knows {', '.join(prepare)}; set one of these.")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
     try:
         prepare[name](threads)
     except ModuleNotFoundError as error:
@@ -46,7 +55,87 @@ def start(threads: int) -> str:
 
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-    return name
+    seen = 0 if device == "cpu" else gpu_count(name)
+    if gpus > seen and device != "cpu":
+        raise UserError(
+            f"{gpus} GPU asked for, but {name} sees {seen or 'none'} here; install the GPU requirements "
+            "(docs/cluster.md), or allow the CPU with `device: cpu` in the model's settings."
+        )
+    used = min(max(gpus, 1), seen)
+    return f"{name} on {f'{used} GPU' if used else 'the CPU'}"
+
+
+def gpu_count(name: str) -> int:
+    """Return how many GPUs a backend sees."""
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU"))
+    if name == "jax":
+        import jax
+
+        return 0 if jax.default_backend() == "cpu" else jax.device_count()
+    import torch
+
+    return torch.cuda.device_count()
+
+
+class Replicas:
+    """Several devices of one node that share each batch: Keras's own data parallelism.
+
+    That is `MirroredStrategy` under TensorFlow, and under JAX `DataParallel`, which holds for the rest of the process.
+
+    Parameters
+    ----------
+    count : int
+        Devices; with one, or none, nothing is changed.
+    devices : sequence of str, optional
+        Their names, e.g. ``["CPU:0", "CPU:1"]``; the first `count` GPUs by default.
+
+    Raises
+    ------
+    UserError
+        If the backend has no data parallelism.
+    """
+
+    def __init__(self, count: int, devices: Sequence[str] | None = None):
+        """Set up the devices."""
+        import keras
+
+        self._count, self._strategy = count, None
+        if count <= 1:
+            return
+        name = keras.backend.backend()
+        if name == "tensorflow":
+            import tensorflow as tf
+
+            self._strategy = tf.distribute.MirroredStrategy(
+                list(devices or (f"GPU:{number}" for number in range(count)))
+            )
+        elif name == "jax":
+            names = list(devices or keras.distribution.list_devices("gpu"))[:count]
+            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+        else:
+            raise UserError(
+                f"{name} trains on one GPU only here; ask for one, or set KERAS_BACKEND to tensorflow or jax."
+            )
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Return the context in which a model is built and compiled; it is trained outside of it."""
+        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+
+    def share(self, *arrays: np.ndarray) -> tuple:
+        """Return the arrays of a batch, samples first, as ``train_on_batch`` wants them: an equal share a device."""
+        if not self._strategy:
+            return arrays
+        import tensorflow as tf
+
+        parts = [np.split(array, self._count) for array in arrays]
+
+        def of_replica(context):
+            return tuple(tf.convert_to_tensor(part[context.replica_id_in_sync_group]) for part in parts)
+
+        return self._strategy.experimental_distribute_values_from_function(of_replica)
 
 
 def _tensorflow(threads: int) -> None:
@@ -61,6 +150,10 @@ def _tensorflow(threads: int) -> None:
         threading.set_intra_op_parallelism_threads(threads)
     if threading.get_inter_op_parallelism_threads() != threads:
         threading.set_inter_op_parallelism_threads(threads)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Otherwise TensorFlow takes all of a GPU's memory, and a second job on it finds none.
+        with contextlib.suppress(RuntimeError):  # started already, with the same setting
+            tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.experimental.enable_op_determinism()
 
 

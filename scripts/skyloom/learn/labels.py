@@ -12,7 +12,7 @@ from ..config.identity import settings_hash
 from ..detect.matching import match
 from ..errors import UserError
 from ..files import read_table
-from ..images.store import Cutouts, joined, read_cutouts
+from ..images.store import Cutouts, arranged, read_cutouts
 
 WORDS = {"1": 1, "yes": 1, "wind": 1, "0": 0, "no": 0, "other": 0}
 """What a person may write in the column `label`."""
@@ -132,21 +132,21 @@ def labelled_cutouts(
     labels = read_table(label_path, "a table of labels")
     hashes = [str(labels.meta.get("config_hash", ""))]
     labels = labels[np.isin(labels["split"], list(splits))]
-    wanted = np.asarray(labels["object_id"], dtype=str)
-    parts = []
+    row_of = {str(name): row for row, name in enumerate(labels["object_id"])}
+    found, parts = np.zeros(len(labels), dtype=bool), []
     for path in cutout_paths:
         part, attrs = read_cutouts(path)
-        parts.append(part.take(np.flatnonzero(np.isin(part.id, wanted))))
         hashes.append(str(attrs.get("config_hash", "")))
-    cutouts = joined(parts)
-    row_of = {name: row for row, name in enumerate(cutouts.id.tolist())}
-    missing = [name for name in wanted.tolist() if name not in row_of]
-    if missing:
+        part = part.take(np.flatnonzero([name in row_of for name in part.id.tolist()]))
+        rows = np.array([row_of[name] for name in part.id.tolist()], dtype=int)
+        found[rows] = True
+        parts.append((rows, part))
+    if not found.all():
+        missing = labels["object_id"][np.argmin(found)]
         raise UserError(
-            f"{label_path}: the object `{missing[0]}` has no cutout in the files given; give those of all chunks."
+            f"{label_path}: the object `{missing}` has no cutout in the files given; give those of all chunks."
         )
-    rows = np.array([row_of[name] for name in wanted.tolist()], dtype=int)
-    return labels, cutouts.take(rows), settings_hash(*dict.fromkeys(hashes))
+    return labels, arranged(parts, len(labels)), settings_hash(*dict.fromkeys(hashes))
 
 
 def _read(path: str | Path) -> Table:

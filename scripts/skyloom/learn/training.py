@@ -22,6 +22,7 @@ from ..cli import say
 from ..errors import UserError
 from ..files import read_json, sha256, write_json, written_whole
 from ..seeds import generator
+from . import backend
 from .datasets import Samples
 from .predict import ORIENTATIONS, logits, oriented
 
@@ -93,6 +94,7 @@ def train(
     keys: tuple,
     checkpoint: "Checkpoint | None" = None,
     stopped: Callable[[], bool] = lambda: False,
+    gpus: int = 0,
 ) -> tuple[keras.Model, Progress]:
     """Train a network and return it as it was at its best epoch.
 
@@ -108,6 +110,8 @@ def train(
         Where progress is kept, and taken up again.
     stopped : callable
         Asked before each batch; once it returns True, the training ends with a `UserError`.
+    gpus : int
+        With more than one, each batch is shared among them (`backend.Replicas`).
 
     Returns
     -------
@@ -123,18 +127,28 @@ def train(
     for name, samples in (("training", training), ("validation", validation)):
         if len(np.unique(samples.y)) < 2:
             raise UserError(f"the {name} set has {_counts(samples.y)}; both classes are needed, so label more objects.")
-    keras.utils.set_random_seed(_small_seed(generator(*keys, "weights")))
-    model = nets.network(settings.network)(training.x.shape[1:])
     batch_size = min(settings.batch_size, len(training))
+    if gpus > 1 and batch_size % gpus:
+        raise UserError(f"batch_size: {batch_size} samples cannot be shared by {gpus} GPUs; take a multiple of {gpus}.")
     steps = -(-len(training) // batch_size)
-    model.compile(optimizer(settings, steps), loss=_loss(settings))
-    model.optimizer.build(model.trainable_variables)
+    keras.utils.set_random_seed(_small_seed(generator(*keys, "weights")))
+    replicas = backend.Replicas(gpus)
+    with replicas.scope(), _precision(settings.precision):
+        model = nets.network(settings.network)(training.x.shape[1:])
+        model.compile(optimizer(settings, steps), loss=_loss(settings))
+        model.optimizer.build(model.trainable_variables)
+    if gpus > 1:  # loss and metrics are built by the first batch, and TensorFlow cannot do that from one in shares
+        model.test_on_batch(np.zeros((gpus, *training.x.shape[1:]), np.float32), np.zeros((gpus, 1)), np.ones(gpus))
+    # Validated as it will be used: in float32, on one device.
+    trained = nets.network(settings.network)(training.x.shape[1:])
+    _seed_dropout(trained, None)
 
     progress, best = (checkpoint.load(model) if checkpoint else None) or (Progress(), None)
     while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-        loss = _epoch(model, training, settings, steps, generator(*keys, progress.epoch), stopped)
-        scores = logits(model, validation.x)
+        loss = _epoch(model, training, settings, steps, generator(*keys, progress.epoch), stopped, replicas)
+        trained.set_weights(model.get_weights())
+        scores = logits(trained, validation.x)
         val_loss = cross_entropy(scores, validation.y, settings)
         if not np.isfinite([loss, val_loss]).all():
             raise Diverged(f"the training diverged in epoch {progress.epoch + 1}; lower `learning_rate`.")
@@ -147,14 +161,22 @@ def train(
             best = model.get_weights()
         if checkpoint:
             checkpoint.save(model, best, progress)
-
-    trained = nets.network(settings.network)(training.x.shape[1:])
     trained.set_weights(best)
-    _seed_dropout(trained, None)
     return trained, progress
 
 
-def _epoch(model, training: Samples, settings, steps: int, random: np.random.Generator, stopped) -> float:
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Build a network's layers with this policy of precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _epoch(model, training: Samples, settings, steps: int, random: np.random.Generator, stopped, replicas) -> float:
     """Train one epoch and return its mean loss."""
     weights = class_weights(training.y) if settings.class_weights else np.ones(2)
     # The last batch is filled up from the epoch's first samples: batches of one size are quicker, none is left out.
@@ -165,9 +187,9 @@ def _epoch(model, training: Samples, settings, steps: int, random: np.random.Gen
     for rows, turn in zip(order, turns, strict=True):
         if stopped():
             raise UserError("stopped on request; the finished epochs are saved, run again to go on.")
-        x, y = _turned(training.x[rows], turn), training.y[rows]
-        weight = weights[y].astype(np.float32)
-        losses.append(float(model.train_on_batch(x, y[:, None].astype(np.float32), sample_weight=weight)))
+        x, y = _turned(training.images(rows), turn), training.y[rows]
+        batch = replicas.share(x, y[:, None].astype(np.float32), weights[y].astype(np.float32))
+        losses.append(float(model.train_on_batch(*batch)))
     return float(np.mean(losses))
 
 

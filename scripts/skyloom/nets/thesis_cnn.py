@@ -35,6 +35,6 @@ def build(input_shape: tuple[int, int, int]) -> keras.Model:
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(128, activation="relu", name="dense")(x)
     x = layers.Dropout(0.5, name="dropout_2")(x)
-    negative, positive = layers.Dense(1, name="negative")(x), layers.Dense(1, name="positive")(x)
-    logit = layers.Subtract(name="logit")([positive, negative])
+    negative, positive = (layers.Dense(1, dtype="float32", name=name)(x) for name in ("negative", "positive"))
+    logit = layers.Subtract(dtype="float32", name="logit")([positive, negative])
     return keras.Model(image, logit, name="thesis_cnn")

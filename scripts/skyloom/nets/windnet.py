@@ -10,7 +10,7 @@ def build(input_shape: tuple[int, int, int], width: int = 16, stages: int = 4, d
     Parameters
     ----------
     input_shape : tuple of int
-        (height, width, channels); the channels are the native and the scaled cutout.
+        (height, width, channels); the channels are the native, the scaled and the wide cutout.
     width : int
         Filters of the stem and the first stage; each further stage has twice as many.
     stages : int
@@ -39,7 +39,7 @@ def build(input_shape: tuple[int, int, int], width: int = 16, stages: int = 4, d
     core = layers.GlobalAveragePooling2D(name="core_mean")(_core(x))
     x = layers.Concatenate(name="features")([mean, peak, core])
     x = layers.Dropout(dropout, name="dropout")(x)
-    logit = layers.Dense(1, name="logit")(x)
+    logit = layers.Dense(1, dtype="float32", name="logit")(x)
     return keras.Model(image, logit, name="windnet")
 
 

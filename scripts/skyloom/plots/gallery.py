@@ -68,7 +68,7 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
     cutouts : `Cutouts`
         Those of at least these rows.
     view : str
-        ``native`` for the archive's pixels, ``scaled`` for cutouts scaled by the object's size.
+        ``native`` for the archive's pixels, ``scaled`` and ``wide`` for cutouts scaled by the object's size.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
             snr, header = cutouts.native[index] / cutouts.rms[index], cutouts.header[index]
             beam = cutouts.native_beam[index]
         else:
-            snr, header = cutouts.scaled[index], cutouts.scaled_header[index]
-            beam = cutouts.scaled_beam[index]
+            snr, header = getattr(cutouts, view)[index], getattr(cutouts, f"{view}_header")[index]
+            beam = getattr(cutouts, f"{view}_beam")[index]
         truth = "" if row["known"] is np.ma.masked else ("  label: yes" if row["known"] else "  label: no")
         name = str(row["name"]).removeprefix("SKYL ")
         title = f"{name}\np = {row['probability']:.2f}{truth}"

@@ -15,7 +15,9 @@ from .fields import Field, Object, Part
 
 BLUR = 0.25  # sigma of particles in beams: unresolved, and coarse enough to hide single particles
 FAINTEST, BRIGHTEST = 25.0, 150.0  # S/N of a wind, and of what could be mistaken for one, outside the disc
-VISIBLE = 3.0  # a wind's mean S/N in a beam is at least this, or nobody could label it; B335's walls have about 2
+VISIBLE = 3.0  # a wind's mean S/N in a beam is at least this where it is small, or nobody could label it
+LONG = 60.0  # beams: the walls of B335 reach about as far, with a mean S/N in a beam of 2
+FARTHEST = 72.0  # beams that something around a disc reaches
 SHARE = 0.4  # a wind's peak is at most this part of a bright disc's
 
 
@@ -39,11 +41,11 @@ class Disc:
         return Part(shape, self.snr)
 
 
-def draw_disc(rng: np.random.Generator, width: float, steepest: float = 87.0) -> Disc:
-    """Draw a disc for an image that is `width` beams wide, at any inclination from 35 to `steepest` degrees."""
+def draw_disc(rng: np.random.Generator, width: float, steepest: float = 87.0, largest: float = 15.0) -> Disc:
+    """Draw a disc, `largest` beams wide or less, inclined by 35 to `steepest` degrees, in an image of `width` beams."""
     snr = log_uniform(rng, 25, 1000)
     to_noise = 0.5 * np.sqrt(np.log2(snr))  # radius of a Gaussian at one rms, in full widths
-    fwhm = log_uniform(rng, 1.0, float(np.clip(0.2 * width / to_noise, 1.1, 15)))
+    fwhm = log_uniform(rng, 1.0, float(np.clip(0.2 * width / to_noise, 1.1, largest)))
     slope = rng.uniform(0.2, 0.9)
     return Disc(
         scale=fwhm / discs.half_width(1.0, slope),
@@ -57,10 +59,11 @@ def draw_disc(rng: np.random.Generator, width: float, steepest: float = 87.0) ->
 
 
 def disc_wind(rng: np.random.Generator, width: float) -> Object:
-    """Draw a disc with a wide-angle wind: walls on both limbs (B335) or a bright, bent arm a lobe (Serpens C7)."""
-    disc = draw_disc(rng, width)
+    """Draw a disc with a wide-angle wind: walls, bright and bent arms (Serpens C7), or a faint, wide cavity (B335)."""
+    look = rng.choice(["arm", "walls", "cavity"], p=[0.4, 0.45, 0.15])
+    armed = look == "arm"
+    disc = draw_disc(rng, width, largest=3.0 if look == "cavity" else 15.0)
     reach = draw_reach(rng, disc, width)
-    armed = rng.random() < 0.4
     widest = min(np.radians(48), disc.inclination - np.radians(12))  # seen from inside the cone it would be no cone
     opening = rng.uniform(np.radians(18), widest)
     if armed:
@@ -75,6 +78,12 @@ def disc_wind(rng: np.random.Generator, width: float) -> Object:
         bright = tuple(rng.uniform(0, 2 * np.pi, 2))
         bend = tuple(rng.normal(0, 0.12, 2))
         faintest = FAINTEST
+    snr, margin, even = log_uniform(rng, faintest, BRIGHTEST), 1.0, 0.0
+    if look == "cavity":  # both lobes, far out, and about as faint as can be seen
+        reach = max(reach, rng.uniform(0.5, 1) * min(0.42 * width, FARTHEST))
+        sides, even = (1.0, rng.uniform(0.5, 1)), rng.uniform(0.4, 1)
+        snr, margin = FAINTEST, rng.uniform(1, 1.5)
+    least, most = margin * faintest_seen(reach), max(SHARE * disc.snr, 1.4 * FAINTEST)
     wind = winds.Wind(
         reach=reach / 1.3,
         foot=rng.uniform(0.2, 0.6) * disc.fwhm,
@@ -88,12 +97,9 @@ def disc_wind(rng: np.random.Generator, width: float) -> Object:
         bright_side=bright,
         bend=bend,
         clumps=rng.uniform(0.15, 0.5),
+        even=even,
     )
-    snr = log_uniform(rng, faintest, BRIGHTEST)
-    parts = (
-        disc.part(),
-        Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", VISIBLE, max(SHARE * disc.snr, 1.4 * FAINTEST)),
-    )
+    parts = (disc.part(), Part(winds.dusty_wind(wind, rng, BLUR), snr, "matched", least, most))
     return Object("disc_wind", parts, fwhm=disc.fwhm, positive=True)
 
 
@@ -251,7 +257,8 @@ def draw_field(kind: str, rng: np.random.Generator, width: float) -> Field:
 def dress(rng: np.random.Generator, target: Object, width: float) -> Object:
     """Put a target a little off the centre of the field, and some into an inner envelope, whatever their kind."""
     if target.fwhm and rng.random() < 0.4:
-        radius = rng.uniform(0.7, 1.2) * np.hypot(target.fwhm, 1)
+        size = np.hypot(target.fwhm, 1)
+        radius = min(log_uniform(rng, 0.7, 3) * size, max(1.2 * size, 8))  # that of B335: 6 beams
         shape = partial(surroundings.halo, radius=radius, axis_ratio=rng.uniform(0.6, 1), angle=rng.uniform(0, np.pi))
         snr = min(target.parts[0].snr * log_uniform(rng, 0.01, 0.06), 12)
         target = replace(target, parts=(*target.parts, Part(shape, snr)))
@@ -296,7 +303,15 @@ def draw_residual(rng: np.random.Generator, snr: float) -> float:
 def draw_reach(rng: np.random.Generator, disc: Disc, width: float) -> float:
     """Draw how far in beams something extends that has to be seen outside of a disc."""
     nearest = max(2.1 * disc.edge, 5.0)
-    return log_uniform(rng, nearest, max(min(0.42 * width, 3.5 * nearest, 30), 1.05 * nearest))
+    return log_uniform(rng, nearest, max(min(0.42 * width, 8 * nearest, FARTHEST), 1.05 * nearest))
+
+
+def faintest_seen(reach: float) -> float:
+    """Return the mean S/N in a beam from which a wind of this reach is seen: long walls stand out after smoothing.
+
+    The kernel is one beam for a reach of `LONG`; by how much it lowers noise: `skyloom.images.cutout.smoothed_noise`.
+    """
+    return VISIBLE / float(np.sqrt(1 + 2 * (reach / LONG) ** 2))
 
 
 def moved(part: Part, east: float, north: float) -> Part:

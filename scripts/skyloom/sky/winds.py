@@ -40,6 +40,8 @@ class Wind:
         the distance up to one and a half times that.
     clumps : float
         Contrast of the clumps.
+    even : float
+        Share of the dust that is spread evenly over all heights up to twice `reach`.
     """
 
     reach: float
@@ -54,23 +56,28 @@ class Wind:
     bright_side: tuple[float, float]
     bend: tuple[float, float]
     clumps: float
+    even: float = 0.0
 
 
 def dusty_wind(wind: Wind, rng: np.random.Generator, blur: float) -> Particles:
     """Return a wind as particles on the sky, each blurred by `blur`; lengths in the unit of the geometry.
 
-    In three dimensions: heights fall off exponentially and end softly at twice the reach, radii scatter about the wall,
-    azimuths follow the asymmetry. Then the particles are projected on the sky, and the lobes bent there.
+    In three dimensions: heights fall off exponentially and end softly at twice the reach, or fill all heights evenly;
+    radii scatter about the wall, azimuths follow the asymmetry. Then the particles are projected, and the lobes bent.
     """
     side = np.where(rng.random(N_PARTICLES) < wind.sides[0] / sum(wind.sides), 0, 1)
     height = rng.exponential(wind.reach, N_PARTICLES)
+    even = rng.random(N_PARTICLES) < wind.even
+    height = np.where(even, rng.uniform(0, 2 * wind.reach, N_PARTICLES), height)
     wall = wind.foot + wind.reach * np.tan(wind.opening) * (height / wind.reach) ** wind.flare
     radius = wall * np.exp(wind.thickness * rng.normal(size=N_PARTICLES))
     azimuth = rng.uniform(0, 2 * np.pi, N_PARTICLES)
     towards = np.cos(azimuth - np.asarray(wind.bright_side)[side])
     weight = (1 - wind.asymmetry) + wind.asymmetry * np.exp(4 * (towards - 1)) * 2.5
     places = np.stack([np.cos(azimuth), np.sin(azimuth), height / wind.reach * 2, side * 5.0])
-    weight = weight * clumpiness(rng, places, wind.clumps) * np.exp(-((height / wind.reach / 2) ** 4))
+    weight = (
+        weight * clumpiness(rng, places, wind.clumps) * np.where(even, 1.0, np.exp(-((height / wind.reach / 2) ** 4)))
+    )
 
     up = np.where(side == 0, height, -height)
     across = radius * np.cos(azimuth)
