@@ -42,6 +42,7 @@ include: "rules/infer.smk"
 include: "rules/build_catalog.smk"
 include: "rules/plots.smk"
 include: "rules/studies.smk"
+include: "rules/resources.smk"
 
 
 rule all:
@@ -55,6 +56,10 @@ rule all:
             "<results>/{case}/metrics/scores.csv",
         ),
         every_plot,
+
+
+onstart:
+    check_account(workflow)
 
 
 onsuccess:

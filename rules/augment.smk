@@ -17,8 +17,8 @@ rule augment:
         "../envs/augment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory(500, 3),
+        runtime=minutes(10, 0.002),
     params:
         settings=settings("augment"),
         seed=SEED,

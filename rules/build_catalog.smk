@@ -30,8 +30,8 @@ rule build_catalog:
         "../envs/build_catalog.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(500, 25),
+        runtime=minutes(10, 0.1),
     params:
         config=catalog_config,
     shell:
@@ -69,8 +69,8 @@ rule merge_catalogs:
         "../envs/merge_catalogs.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(500, 32),
+        runtime=minutes(10, 0.1),
     shell:
         "python {input.script}"
         " --catalogs {input.catalogs} --mocs {input.mocs} --columns {input.columns}"

@@ -20,8 +20,8 @@ rule build_dataset:
         "../envs/build_dataset.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory(500, 2.5),
+        runtime=minutes(10, 0.002),
     shell:
         "python {input.script}"
         " --case {wildcards.case}"

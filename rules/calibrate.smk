@@ -15,10 +15,10 @@ rule calibrate:
         "<logs>/benchmarks/{case}/calibrate_{model}.tsv"
     conda:
         "../envs/calibrate.yaml"
-    threads: 1
+    threads: calibrate_threads
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=memory(1800, 0.2),
+        runtime=minutes(10, 0.005),
     params:
         settings=settings("calibrate"),
     shell:

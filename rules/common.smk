@@ -1,6 +1,7 @@
 # Configuration and the helpers of all rules; no rule stands here.
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
 from skyloom.errors import UserError
 from skyloom.learn.variants import VARIANTS, changed
+from skyloom.workflow.account import check_account
 from skyloom.workflow.closure import closure
 from skyloom.workflow.interpreter import prefer_this_python
 from skyloom.workflow.summary import summary
@@ -28,6 +30,9 @@ SEED = CONFIG["run"]["seed"]
 CHUNKS = CONFIG["run"]["chunks"]
 RESULTS = f"results/{RUN}" if RUN else "results"
 LOGS = f"logs/{RUN}" if RUN else "logs"
+
+# Few queues let a job run for longer; a training or a download that needs it goes on at the next attempt.
+LONGEST = 24 * 60
 
 
 def library(script):
@@ -142,6 +147,20 @@ def model_threads(wildcards):
     return CASES[wildcards.case].models[wildcards.model].threads
 
 
+def catalog_threads(wildcards):
+    case = CASES[wildcards.case]
+    return case.models[case.catalog_model].threads
+
+
+def tuned_threads(wildcards):
+    case = CASES[wildcards.case]
+    return case.models[case.tune.model].threads
+
+
+def calibrate_threads(wildcards):
+    return CASES[wildcards.case].calibrate.threads
+
+
 def catalog_models(wildcards):
     case = CASES[wildcards.case]
     return expand(
@@ -252,3 +271,53 @@ def variant_settings(section):
         return json.dumps(changed(node, wildcards.variant, section), sort_keys=True)
 
     return value
+
+
+def megabytes(wildcards, input):
+    """Return the size of the inputs; those that are not made yet (in a dry run) count as nothing."""
+    return sum(os.path.getsize(path) for path in input if os.path.exists(path)) / 2**20
+
+
+def largest_megabytes(wildcards, input):
+    return max((megabytes(wildcards, [path]) for path in input), default=0)
+
+
+def epoch_megabytes(wildcards, input):
+    """Return what a training reads."""
+    return CASES[wildcards.case].models[wildcards.model].epochs * megabytes(wildcards, input)
+
+
+def trial_megabytes(wildcards, input):
+    """Return what the trainings of all trials read."""
+    tune = CASES[wildcards.case].tune
+    return tune.trials * tune.epochs * megabytes(wildcards, input)
+
+
+def repeat_megabytes(wildcards, input):
+    """Return what the trainings of a variant of the ablation read."""
+    case = CASES[wildcards.case]
+    epochs = case.ablation.epochs or case.models[case.catalog_model].epochs
+    return case.ablation.repeats * epochs * megabytes(wildcards, input)
+
+
+def shard_fields(wildcards, input):
+    embedded = CASES[wildcards.case].embedded
+    return embedded.fields / embedded.shards
+
+
+def memory(base, slope=0, of=megabytes):
+    """Return a resource function: so many MB, and `slope` more a unit of work; so much again at each attempt."""
+
+    def mem_mb(wildcards, input, attempt):
+        return attempt * round(base + (slope * of(wildcards, input) if slope else 0))
+
+    return mem_mb
+
+
+def minutes(base, slope=0, of=megabytes):
+    """Return a resource function: so many minutes, and `slope` more a unit of work; so much again at each attempt."""
+
+    def runtime(wildcards, input, attempt):
+        return min(LONGEST, attempt * round(base + (slope * of(wildcards, input) if slope else 0)))
+
+    return runtime

@@ -18,8 +18,8 @@ rule crop:
         "../envs/crop.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory(1000, 1000),
+        runtime=minutes(30, 120),
     params:
         settings=settings("crop"),
     shell:

@@ -18,8 +18,8 @@ rule download_fits:
         "../envs/download_fits.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory(500),
+        runtime=minutes(240),
     params:
         settings=archive_settings("download"),
         store=beside("{results}/{case}/{archive}/fits/files"),
@@ -50,7 +50,7 @@ rule acknowledge:
         "../envs/acknowledge.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(500, 12),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --manifests {input.manifests} --output {output.text} > {log:q} 2>&1"

@@ -17,10 +17,10 @@ rule evaluate:
         "<logs>/benchmarks/{case}/evaluate_{model}.tsv"
     conda:
         "../envs/evaluate.yaml"
-    threads: 1
+    threads: calibrate_threads
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=memory(1800, 0.2),
+        runtime=minutes(10, 0.005),
     params:
         settings=settings("calibrate"),
         seed=SEED,
@@ -53,8 +53,8 @@ rule compare_models:
         "../envs/compare_models.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}"
         " --metrics {input.metrics} --table {output.table} --text {output.text} > {log:q} 2>&1"

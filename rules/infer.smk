@@ -16,13 +16,14 @@ rule infer:
         "<logs>/benchmarks/{case}/infer_{archive}_{chunk}.tsv"
     conda:
         "../envs/infer.yaml"
-    threads: 1
+    threads: catalog_threads
     resources:
-        mem_mb=3000,
-        runtime=60,
+        gpu=0,
+        mem_mb=memory(1500, 8),
+        runtime=minutes(10, 0.02),
     params:
         settings=catalog_model_settings,
     shell:
         "python {input.script}"
-        " --case {wildcards.case} --settings {params.settings:q} --models {input.models}"
+        " --gpus {resources.gpu} --case {wildcards.case} --settings {params.settings:q} --models {input.models}"
         " --calibration {input.calibration} --cutouts {input.cutouts} --output {output.predictions} > {log:q} 2>&1"

@@ -20,8 +20,8 @@ rule label_objects:
         "../envs/label_objects.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(500, 15),
+        runtime=minutes(10, 0.5),
     params:
         settings=settings("labels"),
         seed=SEED,

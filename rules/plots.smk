@@ -22,8 +22,8 @@ rule plot_archive_counts:
         "../envs/plot_archive_counts.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --counts {input.counts} --output {output.figure} > {log:q} 2>&1"
 
@@ -49,8 +49,8 @@ rule plot_augmentation:
         "../envs/plot_augmentation.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --dataset {input.dataset} --output {output.figure} > {log:q} 2>&1"
 
@@ -76,8 +76,8 @@ rule plot_training:
         "../envs/plot_training.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --histories {input.histories} --output {output.figure} > {log:q} 2>&1"
 
@@ -117,8 +117,8 @@ rule plot_metrics:
         "../envs/plot_metrics.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}"
         " --metrics {input.metrics} --confusion {output.confusion}"
@@ -147,8 +147,8 @@ rule plot_candidates:
         "../envs/plot_candidates.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500, 6, of=largest_megabytes),
+        runtime=minutes(10, 0.001),
     shell:
         "python {input.script}"
         " --catalog {input.catalog} --cutouts {input.cutouts} --output {output.figure} > {log:q} 2>&1"
@@ -176,8 +176,8 @@ rule plot_sky:
         "../envs/plot_sky.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500, 22),
+        runtime=minutes(10),
     shell:
         "python {input.script}"
         " --fields {input.fields} --catalog {input.catalog} --output {output.figure} > {log:q} 2>&1"
@@ -204,8 +204,8 @@ rule plot_tuning:
         "../envs/plot_tuning.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --table {input.table} --output {output.figure} > {log:q} 2>&1"
 
@@ -231,7 +231,7 @@ rule plot_ablation:
         "../envs/plot_ablation.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script}" " --table {input.table} --output {output.figure} > {log:q} 2>&1"

@@ -28,8 +28,8 @@ rule query_archive:
         "../envs/query_archive.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory(3000),
+        runtime=minutes(240),
     params:
         settings=archive_settings("search"),
         seed=SEED,

@@ -18,8 +18,8 @@ rule simulate_archive:
         "../envs/simulate_archive.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(1000),
+        runtime=minutes(10, 0.01, of=shard_fields),
     params:
         settings=settings("embedded"),
         seed=SEED,

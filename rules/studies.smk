@@ -14,10 +14,10 @@ rule tune:
         "<logs>/benchmarks/{case}/tune.tsv"
     conda:
         "../envs/tune.yaml"
-    threads: 2
+    threads: tuned_threads
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=memory(1500, 1.5),
+        runtime=minutes(30, 0.002, of=trial_megabytes),
     params:
         settings=settings("tune"),
         model=tuned_model_settings,
@@ -43,8 +43,8 @@ rule augment_variant:
         "../envs/augment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=memory(500, 3),
+        runtime=minutes(10, 0.002),
     params:
         settings=variant_settings("augment"),
         seed=SEED,
@@ -68,10 +68,10 @@ rule ablate:
         "<logs>/benchmarks/{case}/ablate_{variant}.tsv"
     conda:
         "../envs/ablate.yaml"
-    threads: 2
+    threads: catalog_threads
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=memory(1500, 2.5),
+        runtime=minutes(30, 0.002, of=repeat_megabytes),
     params:
         settings=settings("calibrate"),
         name=catalog_model,
@@ -106,8 +106,8 @@ rule merge_ablation:
         "../envs/merge_ablation.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script} --results {input.results} --table {output.table} > {log:q} 2>&1"
 
@@ -129,8 +129,8 @@ rule publish_results:
         "../envs/publish_results.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     shell:
         "python {input.script} --scores {input.scores} --figure {input.figure}"
         " --scores-copy {output.scores} --figure-copy {output.figure} > {log:q} 2>&1"

@@ -17,8 +17,9 @@ rule train:
         "../envs/train.yaml"
     threads: model_threads
     resources:
-        mem_mb=3000,
-        runtime=240,
+        gpu=0,
+        mem_mb=memory(2500, 0.1),
+        runtime=minutes(30, 0.002, of=epoch_megabytes),
     params:
         settings=settings("models.{model}"),
         seed=SEED,
@@ -26,5 +27,5 @@ rule train:
     shell:
         "python {input.script}"
         " --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --model {wildcards.model} --member {wildcards.member} --dataset {input.dataset}"
+        " --gpus {resources.gpu} --model {wildcards.model} --member {wildcards.member} --dataset {input.dataset}"
         " --checkpoint {params.checkpoint:q} --output {output.model} --history {output.history} > {log:q} 2>&1"

@@ -15,8 +15,8 @@ rule write_config:
         "../envs/write_config.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=memory(500),
+        runtime=minutes(10),
     params:
         config=json.dumps(CONFIG, sort_keys=True),
     shell:

@@ -43,7 +43,7 @@ def rules():
             yield pytest.param(path.name, block, id=block.split(":")[0])
 
 
-@pytest.mark.parametrize(("name", "block"), rules())
+@pytest.mark.parametrize(("name", "block"), list(rules()))
 def test_every_rule_is_complete(name, block):
     for directive in ("input", "output", "log", "benchmark", "threads", "resources", "conda", "shell"):
         assert re.search(rf"^    {directive}:", block, re.M), f"{name}: the rule has no {directive}"

@@ -16,7 +16,12 @@ SERVICE = ROOT / "tests/services/conda"
 STEPS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 CASE = "results/tiny/disk_winds"
 # `all` leaves these out.
-STUDIES = [f"{CASE}/plots/tuning.png", f"{CASE}/ablation/everything.json", "docs/measured/disk_winds.md"]
+STUDIES = [
+    f"{CASE}/plots/tuning.png",
+    f"{CASE}/ablation/everything.json",
+    "docs/measured/disk_winds.md",
+    "results/tiny/resources.csv",
+]
 
 
 def tools() -> Path:
