@@ -1,5 +1,6 @@
 # Configuration and the helpers of all rules; no rule stands here.
 
+import functools
 import json
 import os
 import sys
@@ -305,19 +306,14 @@ def shard_fields(wildcards, input):
     return embedded.fields / embedded.shards
 
 
-def memory(base, slope=0, of=megabytes):
+def memory(base, slope=0, of=megabytes, most=sys.maxsize):
     """Return a resource function: so many MB, and `slope` more a unit of work; so much again at each attempt."""
 
-    def mem_mb(wildcards, input, attempt):
-        return attempt * round(base + (slope * of(wildcards, input) if slope else 0))
+    def value(wildcards, input, attempt):
+        return min(most, attempt * round(base + (slope * of(wildcards, input) if slope else 0)))
 
-    return mem_mb
+    return value
 
 
-def minutes(base, slope=0, of=megabytes):
-    """Return a resource function: so many minutes, and `slope` more a unit of work; so much again at each attempt."""
-
-    def runtime(wildcards, input, attempt):
-        return min(LONGEST, attempt * round(base + (slope * of(wildcards, input) if slope else 0)))
-
-    return runtime
+# Minutes grow as memory does, up to what a queue grants.
+minutes = functools.partial(memory, most=LONGEST)

@@ -148,23 +148,21 @@ def cutouts_of(records: list[dict], objects: list, side: int):
     """Return the cutouts of all objects of a chunk."""
     import numpy as np
 
+    from skyloom.images import VIEWS
     from skyloom.images.store import Cutouts, no_cutouts
 
     if not objects:
         return no_cutouts(side)
-    return Cutouts(
-        id=np.array([record["object_id"] for record in records]),
-        native=np.stack([found.native.data for found in objects]),
-        scaled=np.stack([found.scaled.data for found in objects]),
-        wide=np.stack([found.wide.data for found in objects]),
-        rms=np.array([found.measurement.rms for found in objects], np.float32),
-        header=np.array([found.native.header for found in objects]),
-        scaled_header=np.array([found.scaled.header for found in objects]),
-        wide_header=np.array([found.wide.header for found in objects]),
-        native_beam=np.array([found.native.beam for found in objects], np.float32),
-        scaled_beam=np.array([found.scaled.beam for found in objects], np.float32),
-        wide_beam=np.array([found.wide.beam for found in objects], np.float32),
-    )
+    columns = {
+        "id": np.array([record["object_id"] for record in records]),
+        "rms": np.array([found.measurement.rms for found in objects], np.float32),
+    }
+    for view in VIEWS:
+        cuts = [getattr(found, view) for found in objects]
+        columns[view] = np.stack([cut.data for cut in cuts])
+        columns[f"{view}_header"] = np.array([cut.header for cut in cuts])
+        columns[f"{view}_beam"] = np.array([cut.beam for cut in cuts], np.float32)
+    return Cutouts(**columns)
 
 
 def objects_table(records: list[dict]):

@@ -29,10 +29,10 @@ def main(argv=None):
 
     from skyloom.files import write_table
     from skyloom.learn import tuning
-    from skyloom.learn.datasets import read_split
+    from skyloom.learn.datasets import open_split
 
-    train, validation = read_split(args.dataset, "train"), read_split(args.dataset, "validation")
-    table = tuning.search(model, settings, train, validation, (args.seed, args.case, "tune", name))
+    with open_split(args.dataset, "train") as train, open_split(args.dataset, "validation") as validation:
+        table = tuning.search(model, settings, train, validation, (args.seed, args.case, "tune", name))
     write_table(args.table, table)
     best = table[0]
     say(

@@ -12,6 +12,7 @@ import snakemake_executor_plugin_slurm
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake.profiles import ProfileConfigFileParser
+from snakemake.resources import Resource
 from workflow.conftest import environment, fresh
 
 from skyloom.workflow.account import check_account
@@ -128,12 +129,17 @@ def test_leonardo_asks_for_what_the_machine_has(monkeypatch):
     )
 
 
+def evaluated(name, value, **job):
+    """Return what Snakemake makes of a profile's value for a job."""
+    return Resource.from_cli_expression(name, value).evaluate(None, attempt=1, rulename="", async_run=None, **job).value
+
+
 def test_large_chunks_go_to_a_gpu_on_leonardo(monkeypatch):
     monkeypatch.setenv("SLURM_ACCOUNT", "booster")
     monkeypatch.setenv("SLURM_ACCOUNT_DCGP", "dcgp")
     infer = resources(CLUSTERS[1])["infer"]
     small, large = (
-        {name: eval(value, {"input": SimpleNamespace(size_mb=size), "threads": 2}) for name, value in infer.items()}
+        {name: evaluated(name, value, input=SimpleNamespace(size_mb=size), threads=2) for name, value in infer.items()}
         for size in (10, 10_000)
     )
     assert small == {"slurm_partition": "dcgp_usr_prod", "slurm_account": "dcgp", "gpu": 0, "cpus_per_task": 2}

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from ..config.schema import Download, LocalArchive, Search
+from ..config.schema import LocalArchive, Search
 from ..errors import UserError
 from ..files import sha256
 from .services import OBSERVATION, PRODUCT, conformed
@@ -82,10 +82,6 @@ class LocalService:
                 }
             )
         return conformed(Table(rows) if rows else Table(), PRODUCT)
-
-    def retrieve(self, product, part: Path, download: Download, limit: int | None) -> None:
-        """Refuse: local files are used in place."""
-        raise NotImplementedError("local files are used where they are")
 
     def _table(self) -> Table:
         rows = [{"obs_id": path.relative_to(self.folder).as_posix(), **told_by_header(path)} for path in self.files()]

@@ -58,7 +58,7 @@ class Service(Protocol):
     simulated : bool
         Whether everything in it is simulated.
     in_place : bool
-        Whether files are used where they are; they are not copied then.
+        Whether files are used where they are: nothing is copied, and `retrieve` is not needed.
     """
 
     name: str

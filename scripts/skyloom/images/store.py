@@ -8,13 +8,14 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import existing, written_whole
+from . import VIEWS
 
-_TEXT = ("id", "header", "scaled_header", "wide_header")
+_TEXT = ("id", *(f"{view}_header" for view in VIEWS))
 
 
 @dataclass(frozen=True)
 class Cutouts:
-    """Cutouts of n objects.
+    """Cutouts of n objects, each in the three `skyloom.images.VIEWS`.
 
     Attributes
     ----------
@@ -28,7 +29,7 @@ class Cutouts:
         The same of the wide surroundings.
     rms : numpy.ndarray, shape (n,), float32
         Noise of the native cutout at the object [Jy/beam].
-    header, scaled_header, wide_header : numpy.ndarray of str, shape (n,)
+    native_header, scaled_header, wide_header : numpy.ndarray of str, shape (n,)
         FITS header with the celestial WCS of each cutout.
     native_beam, scaled_beam, wide_beam : numpy.ndarray, shape (n, 3), float32
         FWHM of the major and minor axis [pixel] and position angle [deg, North to East] in each cutout.
@@ -39,7 +40,7 @@ class Cutouts:
     scaled: np.ndarray
     wide: np.ndarray
     rms: np.ndarray
-    header: np.ndarray
+    native_header: np.ndarray
     scaled_header: np.ndarray
     wide_header: np.ndarray
     native_beam: np.ndarray
@@ -55,7 +56,7 @@ class Cutouts:
         return Cutouts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def snr(self) -> np.ndarray:
-        """Return all views in units of their noise, shape (n, side, side, channels); see `skyloom.images.VIEWS`.
+        """Return all views in units of their noise, shape (n, side, side, channels).
 
         Raises
         ------
@@ -68,14 +69,17 @@ class Cutouts:
 
     def beams(self) -> np.ndarray:
         """Return the beams of all views, shape (n, channels, 3)."""
-        return np.stack([self.native_beam, self.scaled_beam, self.wide_beam], axis=1)
+        return np.stack([getattr(self, f"{view}_beam") for view in VIEWS], axis=1)
 
 
 def no_cutouts(side: int) -> Cutouts:
     """Return the cutouts of a chunk without objects."""
-    empty = np.zeros((0, side, side), np.float32)
-    text, beam = np.zeros(0, dtype=str), np.zeros((0, 3), np.float32)
-    return Cutouts(text, empty, empty, empty, np.zeros(0, np.float32), text, text, text, beam, beam, beam)
+    columns = {"id": np.zeros(0, dtype=str), "rms": np.zeros(0, np.float32)}
+    for view in VIEWS:
+        columns[view] = np.zeros((0, side, side), np.float32)
+        columns[f"{view}_header"] = np.zeros(0, dtype=str)
+        columns[f"{view}_beam"] = np.zeros((0, 3), np.float32)
+    return Cutouts(**columns)
 
 
 def joined(parts: Iterable[Cutouts]) -> Cutouts:

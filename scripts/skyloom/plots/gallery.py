@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from ..catalog.rows import DUPLICATE
+from ..images import VIEWS
 from ..images.store import Cutouts
 from . import style
 
@@ -68,7 +69,7 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
     cutouts : `Cutouts`
         Those of at least these rows.
     view : str
-        ``native`` for the archive's pixels, ``scaled`` and ``wide`` for cutouts scaled by the object's size.
+        One of `skyloom.images.VIEWS`.
 
     Raises
     ------
@@ -79,12 +80,8 @@ def panels(rows: Table, cutouts: Cutouts, view: str) -> list[Panel]:
     found = []
     for row in rows:
         index = place[str(row["id"])]
-        if view == "native":
-            snr, header = cutouts.native[index] / cutouts.rms[index], cutouts.header[index]
-            beam = cutouts.native_beam[index]
-        else:
-            snr, header = getattr(cutouts, view)[index], getattr(cutouts, f"{view}_header")[index]
-            beam = getattr(cutouts, f"{view}_beam")[index]
+        header, beam = getattr(cutouts, f"{view}_header")[index], getattr(cutouts, f"{view}_beam")[index]
+        snr = cutouts.take([index]).snr()[0, ..., VIEWS.index(view)]
         truth = "" if row["known"] is np.ma.masked else ("  label: yes" if row["known"] else "  label: no")
         name = str(row["name"]).removeprefix("SKYL ")
         title = f"{name}\np = {row['probability']:.2f}{truth}"
