@@ -22,6 +22,8 @@ wildcard_constraints:
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
     variant="|".join(VARIANTS),
+    split="train|validation|test",
+    peer="photutils|pybdsf|matched_filter_3d|sofia",
 
 
 report: "report/workflow.rst"
@@ -29,16 +31,22 @@ report: "report/workflow.rst"
 
 include: "rules/write_config.smk"
 include: "rules/simulate_archive.smk"
+include: "rules/simulate_cube_archive.smk"
 include: "rules/query_archive.smk"
 include: "rules/download_fits.smk"
 include: "rules/crop.smk"
 include: "rules/label_objects.smk"
 include: "rules/augment.smk"
 include: "rules/build_dataset.smk"
+include: "rules/simulate.smk"
+include: "rules/make_examples.smk"
 include: "rules/train.smk"
 include: "rules/calibrate.smk"
 include: "rules/evaluate.smk"
 include: "rules/infer.smk"
+include: "rules/detect.smk"
+include: "rules/search.smk"
+include: "rules/peers.smk"
 include: "rules/build_catalog.smk"
 include: "rules/plots.smk"
 include: "rules/studies.smk"

@@ -3,10 +3,10 @@
 
 rule build_catalog:
     input:
-        objects=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.objects.ecsv", "searched"),
-        fields=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.fields.ecsv", "searched"),
-        predictions=chunks("<results>/{case}/{archive}/predictions/chunk_{chunk}.ecsv", "searched"),
-        labels="<results>/{case}/training/labels.ecsv",
+        objects=found_in("objects"),
+        fields=found_in("fields"),
+        predictions=found_in("predictions"),
+        labels=catalog_labels,
         columns="resources/columns.yaml",
         script="scripts/build_catalog.py",
         library=library("scripts/build_catalog.py"),
@@ -34,10 +34,11 @@ rule build_catalog:
         runtime=minutes(10, 0.1),
     params:
         config=catalog_config,
+        labels=label_argument,
     shell:
         "python {input.script}"
         " --case {wildcards.case} --objects {input.objects} --fields {input.fields}"
-        " --predictions {input.predictions} --labels {input.labels} --columns {input.columns} --config-hash {params.config}"
+        " --predictions {input.predictions} {params.labels} --columns {input.columns} --config-hash {params.config}"
         " --csv {output.csv} --ecsv {output.ecsv} --votable {output.votable}"
         " --fits {output.fits} --regions {output.regions} --moc {output.moc} > {log:q} 2>&1"
 

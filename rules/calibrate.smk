@@ -13,6 +13,8 @@ rule calibrate:
         "<logs>/{case}/calibrate_{model}.log",
     benchmark:
         "<logs>/benchmarks/{case}/calibrate_{model}.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/calibrate.yaml"
     threads: calibrate_threads

@@ -12,7 +12,9 @@ from snakemake.exceptions import WorkflowError
 
 from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
+from skyloom.config.schema import CaseSettings
 from skyloom.errors import UserError
+from skyloom.learn.chains import roles as chain_roles
 from skyloom.learn.variants import VARIANTS, changed
 from skyloom.workflow.account import check_account
 from skyloom.workflow.closure import closure
@@ -26,6 +28,10 @@ except UserError as error:
 
 prefer_this_python()
 
+# The two chains: cutouts are classified, or whole observations are searched.
+CLASSIFIED = [name for name, case in CASES.items() if isinstance(case, CaseSettings)]
+SEARCHED = [name for name in CASES if name not in CLASSIFIED]
+
 RUN = CONFIG["run"]["name"]
 SEED = CONFIG["run"]["seed"]
 CHUNKS = CONFIG["run"]["chunks"]
@@ -37,10 +43,16 @@ LONGEST = 24 * 60
 
 
 def library(script):
-    """Return an input function: the library files that the script imports, for the job's case."""
+    """Return an input function: the library files that the script imports, for the job's case and networks."""
 
     def files(wildcards):
-        return closure(script, wildcards.get("case"))
+        case, model = wildcards.get("case"), wildcards.get("model")
+        found = closure(script, case)
+        if case and "scripts/skyloom/nets/__init__.py" in found:
+            models = CASES[case].models
+            used = [models[model]] if model else models.values()
+            found += sorted({f"scripts/skyloom/nets/{one.network}.py" for one in used})
+        return found
 
     return files
 
@@ -86,7 +98,7 @@ def chunks(pattern, which="all"):
 
     def files(wildcards):
         case = CASES[wildcards.case]
-        names = {"training": case.training_archives, "searched": [searched(wildcards.case)]}[which]
+        names = [searched(wildcards.case)] if which == "searched" else case.training_archives
         return expand(pattern, case=wildcards.case, archive=names, chunk=numbers(CHUNKS), allow_missing=True)
 
     return files
@@ -178,7 +190,8 @@ def catalog_calibration(wildcards):
 
 def model_dataset(wildcards):
     model = CASES[wildcards.case].models[wildcards.model]
-    return f"<results>/{wildcards.case}/datasets/{model.dataset}.h5"
+    folder = "datasets" if wildcards.case in CLASSIFIED else "examples"
+    return f"<results>/{wildcards.case}/{folder}/{model.dataset}.h5"
 
 
 def every_model(pattern):
@@ -205,11 +218,11 @@ def every_member(pattern):
     return files
 
 
-def results_of(*patterns):
-    """Return an input function: the patterns for every case that runs."""
+def results_of(*patterns, cases=tuple(CASES)):
+    """Return an input function: the patterns for every case that runs, or for these."""
 
     def files(wildcards):
-        return [path for pattern in patterns for path in expand(pattern, case=list(CASES))]
+        return [path for pattern in patterns for path in expand(pattern, case=cases)]
 
     return files
 
@@ -231,8 +244,14 @@ def tuned_model_settings(wildcards):
 def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
-    parts = {key: value for key, value in case.items() if key not in ("models", "tune", "ablation", "title")}
-    parts["model"] = case["models"][case["catalog_model"]]
+    if wildcards.case in SEARCHED:
+        parts = {key: value for key, value in case.items() if key not in ("models", "title")}
+        parts["models"] = {name: case["models"][name] for name in case["chain"]}
+    else:
+        parts = {
+            key: value for key, value in case.items() if key not in ("models", "tune", "ablation", "title")
+        }
+        parts["model"] = case["models"][case["catalog_model"]]
     return settings_hash(json.dumps({"seed": SEED, **parts}, sort_keys=True))
 
 
@@ -240,12 +259,15 @@ def every_plot(wildcards):
     """Return the figures of all cases that `all` asks for."""
     figures = "<results>/{case}/plots/{name}.png"
     paths = []
-    for name, case in CASES.items():
+    for name in CLASSIFIED:
         names = ["candidates", "sky", "training", "confusion", "curves", "reliability"]
         names.append(f"archive_counts_{searched(name)}")
-        names += [
-            f"augmentation_{dataset}" for dataset in sorted({model.dataset for model in case.models.values()})
-        ]
+        models = CASES[name].models.values()
+        names += [f"augmentation_{dataset}" for dataset in sorted({model.dataset for model in models})]
+        paths += expand(figures, case=name, name=names)
+    for name in SEARCHED:
+        names = ["sky", "training", "completeness", "residuals", "coverage", "example"]
+        names.append(f"archive_counts_{searched(name)}")
         paths += expand(figures, case=name, name=names)
     return paths
 
@@ -257,6 +279,139 @@ def catalog_model(wildcards):
 def catalog_dataset(wildcards):
     case = CASES[wildcards.case]
     return f"<results>/{wildcards.case}/datasets/{case.models[case.catalog_model].dataset}.h5"
+
+
+def several_settings(*sections):
+    """Return a params function: sections of the case's settings as JSON, and nothing else of the config."""
+
+    def value(wildcards):
+        node = CONFIG["cases"][wildcards.case]
+        return json.dumps({section: node[section] for section in sections}, sort_keys=True)
+
+    return value
+
+
+def one_of(names):
+    """Return a wildcard's constraint: one of the names, or nothing at all if there is none."""
+    return "|".join(names) or "(?!)"
+
+
+def found_in(kind):
+    """Return an input function: the objects, predictions or fields of every chunk of the searched archive."""
+    classified = {
+        "objects": "cutouts/chunk_{chunk}.objects.ecsv",
+        "fields": "cutouts/chunk_{chunk}.fields.ecsv",
+        "predictions": "predictions/chunk_{chunk}.ecsv",
+    }
+
+    def files(wildcards):
+        name = classified[kind] if wildcards.case in CLASSIFIED else f"sources/chunk_{{chunk}}.{kind}.ecsv"
+        return chunks(f"<results>/{{case}}/{{archive}}/{name}", "searched")(wildcards)
+
+    return files
+
+
+def catalog_labels(wildcards):
+    """Return the labels of the objects that trained the networks; simulations alone train those of a search."""
+    return "<results>/{case}/training/labels.ecsv" if wildcards.case in CLASSIFIED else []
+
+
+def label_argument(wildcards):
+    return f"--labels {RESULTS}/{wildcards.case}/training/labels.ecsv" if wildcards.case in CLASSIFIED else ""
+
+
+def split_settings(wildcards):
+    """Return the settings of one split's cubes as JSON: the number of the others does not matter to it."""
+    node = CONFIG["cases"][wildcards.case]["simulate"]
+    kept = ("shards", "sky", "observation", wildcards.split)
+    return json.dumps({key: node[key] for key in kept}, sort_keys=True)
+
+
+def example_settings(wildcards):
+    """Return what the examples depend on as JSON: of the search, what it does before anything is calibrated."""
+    node = CONFIG["cases"][wildcards.case]
+    search = {
+        key: node["search"][key] for key in ("map_threshold", "dilation", "deblend", "line_height", "threads")
+    }
+    simulate = {key: node["simulate"][key] for key in ("sky", "observation")}
+    return json.dumps({"simulate": simulate, "examples": node["examples"], "search": search}, sort_keys=True)
+
+
+def chain_files(case, names):
+    return expand("<results>/{case}/models/{model}_0.keras", case=case, model=names)
+
+
+def in_roles(case, names):
+    """Return ROLE=FILE of some models of a chain, as the steps take them."""
+    roles = chain_roles({name: CASES[case].models[name] for name in names})
+    pattern = f"{RESULTS}/{case}/models/{{}}_0.keras"
+    return [f"{role}={pattern.format(name)}" for role, name in roles.items()]
+
+
+def needed_models(wildcards):
+    return chain_files(wildcards.case, CASES[wildcards.case].needs.get(wildcards.dataset, []))
+
+
+def needed_roles(wildcards):
+    return in_roles(wildcards.case, CASES[wildcards.case].needs.get(wildcards.dataset, []))
+
+
+def chain_models(wildcards):
+    return chain_files(wildcards.case, CASES[wildcards.case].chain)
+
+
+def all_roles(wildcards):
+    return in_roles(wildcards.case, CASES[wildcards.case].chain)
+
+
+def cube_shards(pattern, *splits):
+    """Return an input function: `pattern` for every shard of some splits of the case's simulated cubes."""
+
+    def files(wildcards):
+        shards = numbers(CASES[wildcards.case].simulate.shards)
+        return [
+            path
+            for split in splits
+            for path in expand(pattern, case=wildcards.case, split=split, shard=shards)
+        ]
+
+    return files
+
+
+def example_shards(ending):
+    """Return an input function: the cubes that a dataset's predicted examples are made of, if it has such."""
+
+    def files(wildcards):
+        if wildcards.dataset not in CASES[wildcards.case].needs:
+            return []
+        return cube_shards(
+            f"<results>/{{case}}/simulated/{{split}}_{{shard}}.{ending}", "train", "validation"
+        )(wildcards)
+
+    return files
+
+
+def detector_names(wildcards):
+    """Return the detectors that are compared: the chain, then its peers."""
+    return ["chain", *CASES[wildcards.case].peers]
+
+
+def detector_files(split):
+    """Return an input function: the detections of the chain, then of each peer, in all shards of a split."""
+
+    def files(wildcards):
+        folders = ["detections/", *(f"peers/{peer}_" for peer in CASES[wildcards.case].peers)]
+        return [
+            path
+            for folder in folders
+            for path in cube_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.ecsv", split)(wildcards)
+        ]
+
+    return files
+
+
+def search_threads(wildcards):
+    return CASES[wildcards.case].search.threads
 
 
 def ablation_length(wildcards):
@@ -313,6 +468,11 @@ def memory(base, slope=0, of=megabytes, most=sys.maxsize):
         return min(most, attempt * round(base + (slope * of(wildcards, input) if slope else 0)))
 
     return value
+
+
+def shard_cubes(wildcards, input):
+    simulate = CASES[wildcards.case].simulate
+    return getattr(simulate, wildcards.split) / simulate.shards
 
 
 # Minutes grow as memory does, up to what a queue grants.

@@ -15,6 +15,8 @@ rule evaluate:
         "<logs>/{case}/evaluate_{model}.log",
     benchmark:
         "<logs>/benchmarks/{case}/evaluate_{model}.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/evaluate.yaml"
     threads: calibrate_threads
@@ -49,6 +51,8 @@ rule compare_models:
         "<logs>/{case}/compare_models.log",
     benchmark:
         "<logs>/benchmarks/{case}/compare_models.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/compare_models.yaml"
     threads: 1

@@ -157,7 +157,7 @@ rule plot_candidates:
 rule plot_sky:
     input:
         catalog="<results>/{case}/catalog.ecsv",
-        fields=chunks("<results>/{case}/{archive}/cutouts/chunk_{chunk}.fields.ecsv", "searched"),
+        fields=found_in("fields"),
         script="scripts/plot_sky.py",
         library=library("scripts/plot_sky.py"),
     output:
@@ -235,3 +235,78 @@ rule plot_ablation:
         runtime=minutes(10),
     shell:
         "python {input.script}" " --table {input.table} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_detections:
+    input:
+        scores="<results>/{case}/metrics/chain.json",
+        residuals="<results>/{case}/metrics/residuals.ecsv",
+        script="scripts/plot_detections.py",
+        library=library("scripts/plot_detections.py"),
+    output:
+        completeness=report(
+            "<results>/{case}/plots/completeness.png",
+            caption="../report/completeness.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "completeness and purity"},
+        ),
+        differences=report(
+            "<results>/{case}/plots/residuals.png",
+            caption="../report/residuals.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "residuals"},
+        ),
+        coverage=report(
+            "<results>/{case}/plots/coverage.png",
+            caption="../report/coverage.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "coverage of the errors"},
+        ),
+    log:
+        "<logs>/{case}/plot_detections.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_detections.tsv"
+    conda:
+        "../envs/plot_detections.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    shell:
+        "python {input.script} --scores {input.scores} --residuals {input.residuals}"
+        " --completeness {output.completeness} --differences {output.differences}"
+        " --coverage {output.coverage} > {log:q} 2>&1"
+
+
+rule plot_cube:
+    input:
+        cubes="<results>/{case}/simulated/test_000.h5",
+        truth="<results>/{case}/simulated/test_000.truth.ecsv",
+        detections="<results>/{case}/detections/test_000.ecsv",
+        calibration="<results>/{case}/detections/calibration.json",
+        script="scripts/plot_cube.py",
+        library=library("scripts/plot_cube.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/example.png",
+            caption="../report/example.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "a cube and its sources"},
+        ),
+    log:
+        "<logs>/{case}/plot_cube.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_cube.tsv"
+    conda:
+        "../envs/plot_cube.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    shell:
+        "python {input.script} --cubes {input.cubes} --truth {input.truth} --detections {input.detections}"
+        " --calibration {input.calibration} --output {output.figure} > {log:q} 2>&1"

@@ -14,6 +14,8 @@ rule simulate_archive:
         "<logs>/{case}/simulate_archive_{shard}.log",
     benchmark:
         "<logs>/benchmarks/{case}/simulate_archive_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/simulate_archive.yaml"
     threads: 1

@@ -15,7 +15,7 @@ def main(argv=None) -> None:
     parser.add_argument("--objects", nargs="+", required=True, help="objects of each chunk (ECSV, by crop)")
     parser.add_argument("--predictions", nargs="+", required=True, help="probabilities of each chunk (ECSV, by infer)")
     parser.add_argument("--fields", nargs="+", required=True, help="searched files of each chunk (ECSV, by crop)")
-    parser.add_argument("--labels", required=True, help="labelled objects and their split (ECSV, by label_objects)")
+    parser.add_argument("--labels", help="labelled objects and their split (ECSV, by label_objects); none if not given")
     parser.add_argument("--columns", default="resources/columns.yaml", help="column definition (default: %(default)s)")
     parser.add_argument("--config-hash", help="hash of the case's settings (default: of those in the config files)")
     for kind in ("csv", "ecsv", "votable", "fits", "regions", "moc"):
@@ -35,7 +35,7 @@ def main(argv=None) -> None:
     objects = read_chunks(args.objects, "objects", ["object_id", "ra", "dec", "filename", "flags"])
     predictions = read_chunks(args.predictions, "predictions", ["object_id", "probability", "candidate"])
     fields = read_chunks(args.fields, "fields", ["status"])
-    labels = read_table(args.labels, "labels")
+    labels = read_table(args.labels, "labels") if args.labels else no_labels()
     for name in ("object_id", "label", "split"):
         if name not in labels.colnames:
             raise UserError(f"{args.labels}: has no column `{name}`; make it again with label_objects.")
@@ -53,6 +53,13 @@ def main(argv=None) -> None:
         f"networks, {len(catalog)} in the catalog, {sum(catalog['candidate'])} candidates; "
         f"{area.sky_fraction * 41252.96 * 3600:.3g} square arcmin searched"
     )
+
+
+def no_labels():
+    """Return the table of labels of a case without any."""
+    from astropy.table import Table
+
+    return Table(names=("object_id", "label", "split"), dtype=(str, int, str))
 
 
 def configured(case: str) -> str:

@@ -1,9 +1,9 @@
-"""Draw how training went: loss and accuracy by epoch for every member of every model."""
+"""Draw how training went: loss, and accuracy or error, by epoch for every member of every model."""
 
 from skyloom.cli import run, say, step_parser
 from skyloom.errors import UserError
 
-NEEDED = ("epoch", "loss", "val_loss", "accuracy")
+NEEDED = ("epoch", "loss", "val_loss")
 
 
 def main(argv=None) -> None:
@@ -20,12 +20,13 @@ def main(argv=None) -> None:
 
     from skyloom.files import read_table
     from skyloom.plots import style
-    from skyloom.plots.training import training
+    from skyloom.plots.training import MEASURES, training
 
     histories = []
     for path in args.histories:
         history = read_table(path, "a training history")
         missing = [name for name in NEEDED if name not in history.colnames]
+        missing += [] if any(name in history.colnames for name in MEASURES) else list(MEASURES)[:1]
         if missing:
             raise UserError(f"{path}: has no column `{missing[0]}`, so it is not a training history; train again.")
         if not len(history):

@@ -64,7 +64,8 @@ def test_project_is_valid_and_complete():
     config, cases = load(root=ROOT)
     assert list(cases) == sorted(path.stem for path in (ROOT / "config/cases").glob("*.yaml"))
     for case, settings_ in cases.items():
-        assert config["cases"][case]["catalog_model"] in settings_.models
+        resolved = config["cases"][case]
+        assert set(resolved.get("chain") or [resolved["catalog_model"]]) <= set(settings_.models)
         assert settings_.archive["download"]["retries"] >= 0
 
 

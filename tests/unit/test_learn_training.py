@@ -13,7 +13,7 @@ from skyloom.learn import backend
 
 backend.start(1)
 
-from skyloom.learn import predict, store, training  # noqa: E402  (keras reads its environment when it is imported)
+from skyloom.learn import predict, store, tasks, training  # noqa: E402  (keras reads its environment when it is imported)
 from skyloom.nets import network  # noqa: E402
 
 KEYS = (1, "toy", "train", "thesis_cnn", 0)
@@ -50,7 +50,7 @@ def test_the_history_has_a_row_an_epoch_and_the_best_is_returned(trained):
     assert [row["epoch"] for row in progress.history] == [1, 2, 3, 4]
     assert progress.best_loss == min(row["val_loss"] for row in progress.history)
     scores = predict.logits(model, VALIDATION.x)
-    assert training.cross_entropy(scores, VALIDATION.y, settings()) == progress.best_loss
+    assert tasks.cross_entropy(scores, VALIDATION.y, settings()) == progress.best_loss
 
 
 def test_normalisation_layers_go_on_to_the_same_weights_too(tmp_path, windnet):
@@ -148,7 +148,7 @@ def test_a_diverging_training_is_said():
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=50))
 def test_class_weights_let_both_classes_count_alike(labels):
     labels = np.array(labels)
-    weights = training.class_weights(labels)
+    weights = tasks.class_weights(labels)
     if 0 < labels.sum() < len(labels):
         assert weights[1] * labels.sum() == pytest.approx(weights[0] * (1 - labels).sum())
         assert weights[labels].mean() == pytest.approx(1)
@@ -161,9 +161,9 @@ def test_the_validation_loss_is_the_loss_of_the_training():
     scores, labels = random.normal(0, 3, 40), np.arange(40) % 4 // 3
     smooth = settings(label_smoothing=0.1)
     loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
-    weights = training.class_weights(labels)[labels]
+    weights = tasks.class_weights(labels)[labels]
     expected = loss(labels[:, None].astype("f4"), scores[:, None].astype("f4"), sample_weight=weights.astype("f4"))
-    assert training.cross_entropy(scores, labels, smooth) == pytest.approx(float(expected), rel=1e-5)
+    assert tasks.cross_entropy(scores, labels, smooth) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_the_eight_orientations_are_all_there_are():

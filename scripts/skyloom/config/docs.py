@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from .schema import Archive, CaseSettings, Config
+from .schema import Archive, CaseSettings, Config, SearchSettings
 from .words import Words
 
 HEAD = """# Configuration
@@ -44,9 +44,12 @@ def reference() -> str:
     parts = [HEAD, "## The run\n", *_sections(Config, skip=("cases",))]
     parts += ["## A case\n", f"{_sentence(CaseSettings)} They stand in `config/cases/<case>.yaml`.\n"]
     parts += _sections(CaseSettings)
+    parts += ["## A case that searches whole observations\n", f"{_sentence(SearchSettings)}\n"]
+    parts += _sections(SearchSettings)
     for case, settings in _own_settings():
+        shared = next(kind for kind in (SearchSettings, CaseSettings) if issubclass(settings, kind))
         parts += [f"## Only in `{case}`\n", f"{_sentence(settings)}\n"]
-        parts += _sections(settings, skip=tuple(CaseSettings.model_fields))
+        parts += _sections(settings, skip=tuple(shared.model_fields))
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -4,12 +4,13 @@ import importlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import UserError
 from .merge import Merged, read_yaml
-from .schema import VERSION, Archive, CaseSettings, Config
+from .schema import VERSION, AnyCase, Archive, CaseSettings, Config, SearchSettings
 from .words import Words, nearest
 
 DEFAULT = Path("config/config.yaml")
@@ -34,7 +35,7 @@ def load(
     -------
     config : dict
         The whole resolved configuration, with every default filled in.
-    cases : dict of str to `CaseSettings`
+    cases : dict of str to `AnyCase`
         The settings of the cases that run, ``archive`` being merged already.
 
     Raises
@@ -61,7 +62,7 @@ def load(
     return resolved, cases
 
 
-def case_schema(case: str) -> type[CaseSettings]:
+def case_schema(case: str) -> type[AnyCase]:
     """Return the settings model of a case: its module's `Settings`, or the common one."""
     try:
         module = importlib.import_module(f"skyloom.cases.{case}")
@@ -114,6 +115,25 @@ def section_settings(case: str, section: str, given: str | None):
     return _validated(_section_model(case_schema(case), section), merged)
 
 
+def parts_settings(case: str, sections: Iterable[str], given: str | None) -> SimpleNamespace:
+    """Return several sections of a case as attributes; `given` is JSON text with one entry a section, or None.
+
+    Raises
+    ------
+    UserError
+        As `section_settings` does.
+    """
+    texts = dict.fromkeys(sections)
+    if given is not None:
+        try:
+            texts = {name: json.dumps(json.loads(given)[name]) for name in sections}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(
+                f"--all-settings: should be JSON with {', '.join(sections)} ({error}); see its help."
+            ) from error
+    return SimpleNamespace(**{name: section_settings(case, name, text) for name, text in texts.items()})
+
+
 def _layers(root: Path, config_files: Iterable, overrides: Mapping | None) -> list[tuple[Mapping, str, tuple]]:
     """Return what every source says, its name, and where in the configuration it belongs, the strongest last."""
     layers = [(read_yaml(root / DEFAULT), str(DEFAULT), ())]
@@ -125,7 +145,7 @@ def _layers(root: Path, config_files: Iterable, overrides: Mapping | None) -> li
     return layers
 
 
-def _case_settings(case: str, layers: list) -> CaseSettings:
+def _case_settings(case: str, layers: list) -> AnyCase:
     """Return the settings of one case; a later source's `archive:` wins, be it the common one or the case's own."""
     merged = Merged(str(CASES / f"{case}.yaml"))
     for values, source, at in layers:
@@ -141,13 +161,21 @@ def _case_settings(case: str, layers: list) -> CaseSettings:
             merged.add(own, source, ("cases", case))
     settings = _validated(case_schema(case), merged)
     settings.archive = _validated(Archive, merged, ("archive",)).model_dump(mode="json")
-    settings.tune.model = settings.tune.model or settings.catalog_model
-    for key, name in (("catalog_model", settings.catalog_model), ("tune.model", settings.tune.model)):
+    for key, name in _models_named(settings):
         if name not in settings.models:
             _wrong(merged, key, f"is '{name}', which is no model of the case; {_hint(name, list(settings.models))}")
     if settings.archive["service"] == "local" and not settings.archive["local"]["folder"]:
         _wrong(merged, "archive.service", "is local, but `archive.local.folder` is empty; name your FITS folder there.")
     return settings
+
+
+def _models_named(settings: AnyCase) -> list[tuple[str, str]]:
+    """Return the keys that name a model, and the name; the model that is tuned is the catalog's where none is named."""
+    if isinstance(settings, SearchSettings):
+        needed = [(f"needs.{dataset}", name) for dataset, names in settings.needs.items() for name in names]
+        return [*(("chain", name) for name in settings.chain), *needed]
+    settings.tune.model = settings.tune.model or settings.catalog_model
+    return [("catalog_model", settings.catalog_model), ("tune.model", settings.tune.model)]
 
 
 def _check_version(merged: Merged) -> None:

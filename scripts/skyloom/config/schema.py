@@ -322,11 +322,16 @@ class Ablation(Section):
     epochs: Count | None = Field(None, description="Epochs of each training; null for those of the model.")
 
 
-class CaseSettings(Section):
-    """The settings every case has. A case's module may extend them in its own `Settings`."""
+class AnyCase(Section):
+    """What all cases have in common, whichever chain of steps they go through."""
 
     title: str = Field(description="One line for the report.")
     archive: dict = Field({}, description="Overrides of the top-level `archive:` for this case.")
+
+
+class CaseSettings(AnyCase):
+    """The settings of a case that classifies cutouts. A case's module may extend them in its own `Settings`."""
+
     training_archives: list[Literal["embedded", "local", "alma"]] = Field(
         ["embedded"], description="Archives whose labelled objects train the networks."
     )
@@ -339,6 +344,34 @@ class CaseSettings(Section):
     calibrate: Calibrate = Calibrate()
     tune: Tune = Tune()
     ablation: Ablation = Ablation()
+
+
+class ChainModel(Model):
+    """One network of a chain of networks that search an image or a cube."""
+
+    dataset: Name = Field(description="The examples it is trained on.")
+    target: Name | None = Field(None, description="Which of the examples' quantities it estimates; null for all.")
+    loss: Literal["l1", "l1_ssim", "focal", "cross_entropy", "gaussian_nll", "angle_nll"] = Field(
+        description="What the training makes small."
+    )
+    fine_tune: Annotated[int, Field(ge=0)] = Field(
+        0, description="Epochs of a second training, on what the networks before it in the chain predict."
+    )
+    members: Literal[1] = Field(1, description="A chain has one network for each of its tasks.")
+    class_weights: Literal[False] = Field(False, description="Of classifiers only.")
+    flip_online: bool = Field(
+        True, description="Show each example as it is or turned by half a turn, anew in each epoch."
+    )
+
+
+class SearchSettings(AnyCase):
+    """The settings of a case that searches whole observations with a chain of networks trained on simulations."""
+
+    models: dict[Name, ChainModel] = Field(description="The networks of the case, by name.")
+    needs: dict[Name, list[Name]] = Field(
+        {}, description="Which models the examples of a dataset are made with, the chain so far."
+    )
+    chain: list[Name] = Field(description="The models that the catalog is made with, in their order.")
 
 
 class Config(Section):

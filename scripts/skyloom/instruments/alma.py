@@ -26,6 +26,8 @@ class Band:
 
     Receiver temperatures: the specification over 80 % of each band; efficiencies: table 9.3 of the Technical Handbook
     (cycle 9). Opacities are ours, rounded, for the water vapour that the sensitivity calculator takes for the band.
+    `dry` and `wet` [1/mm] are the zenith opacities without water and for each mm of it, in the middle of the band, by
+    the ATM model (Pardo et al. 2001, doi:10.1109/8.982447) as CASA has it: 5000 m, 560 mbar, 270 K.
     """
 
     low: float
@@ -33,13 +35,19 @@ class Band:
     receiver: float
     opacity: float
     efficiency: float
+    dry: float
+    wet: float
+
+    def opacity_of(self, water: float) -> float:
+        """Return the opacity at the zenith through `water` mm of precipitable water vapour."""
+        return self.dry + self.wet * water
 
 
 BANDS = {
-    3: Band(90.0, 110.0, 39.0, 0.05, 0.71),
-    4: Band(130.0, 158.0, 51.0, 0.06, 0.70),
-    6: Band(218.0, 250.0, 83.0, 0.08, 0.68),
-    7: Band(330.0, 350.0, 147.0, 0.20, 0.63),
+    3: Band(90.0, 110.0, 39.0, 0.05, 0.71, 0.0118, 0.0071),
+    4: Band(130.0, 158.0, 51.0, 0.06, 0.70, 0.0084, 0.0169),
+    6: Band(218.0, 250.0, 83.0, 0.08, 0.68, 0.0109, 0.0431),
+    7: Band(330.0, 350.0, 147.0, 0.20, 0.63, 0.0177, 0.1466),
 }
 
 
@@ -135,12 +143,33 @@ def read_antennas(folder: str | Path, configuration: int) -> NDArray:
     return np.stack([table[axis] for axis in "xyz"], axis=1).astype(float)
 
 
-def system_temperature(band: int, elevation: float) -> float:
-    """Return the system temperature [K] at an elevation in radians (Technical Handbook, cycle 9, section 9.2)."""
+def band_of(frequency: float) -> int:
+    """Return the receiver band whose range is nearest to a frequency [GHz]."""
+    return min(BANDS, key=lambda band: max(BANDS[band].low - frequency, frequency - BANDS[band].high, 0))
+
+
+def system_temperature(
+    band: int, elevation: float, opacity: float | None = None, receiver: float | None = None
+) -> float:
+    """Return the system temperature [K] (Technical Handbook, cycle 9, section 9.2).
+
+    Parameters
+    ----------
+    band : int
+        Receiver band.
+    elevation : float
+        Radians.
+    opacity : float, optional
+        At the zenith; that of the band where it is not given.
+    receiver : float, optional
+        Receiver temperature [K]; that of the band where it is not given.
+    """
     properties = BANDS[band]
-    transmission = np.exp(-properties.opacity / np.sin(elevation))
+    opacity = properties.opacity if opacity is None else opacity
+    receiver = properties.receiver if receiver is None else receiver
+    transmission = np.exp(-opacity / np.sin(elevation))
     sky = _AMBIENT * (1 - transmission)
-    return float((properties.receiver + _FORWARD * sky + (1 - _FORWARD) * _AMBIENT) / (_FORWARD * transmission))
+    return float((receiver + _FORWARD * sky + (1 - _FORWARD) * _AMBIENT) / (_FORWARD * transmission))
 
 
 def draw_setup(

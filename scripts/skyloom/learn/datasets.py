@@ -25,16 +25,16 @@ class Samples:
 
     Attributes
     ----------
-    x : numpy.ndarray, shape (n, side, side, channels), float32
+    x : numpy.ndarray, shape (n, side, side, channels) or (n, length, channels), float32
         Network input (`skyloom.images.normalise.network_input`); of `open_split` an `h5py.Dataset` of that shape.
-    y : numpy.ndarray, shape (n,), int8
-        Label: 1 for a disc wind, 0 for anything else.
+    y : numpy.ndarray, shape (n,), int8, or (n, ...), float32
+        Label: 1 for what is searched, 0 for anything else; or what a network shall give, such as a map or quantities.
     id : numpy.ndarray of str, shape (n,)
         Object, unique in a split for cutouts; copies and pairs carry a suffix.
     group : numpy.ndarray of str, shape (n,)
         Target the sample was made from; two, joined by `JOINT`, for a pair.
     origin : numpy.ndarray of str, shape (n,)
-        ``cutout``, ``copy`` or ``pair``.
+        ``cutout``, ``copy`` or ``pair``; of simulated examples ``truth`` or ``predicted``, by what they were made with.
     """
 
     x: np.ndarray
@@ -53,11 +53,17 @@ class Samples:
             return self.x[rows]
         # An image is a chunk, and is not packed (`_append`). h5py takes eighty times as long for a list of rows.
         images = np.empty((len(rows), *self.x.shape[1:]), self.x.dtype)
+        rest = (0,) * (self.x.ndim - 1)
         for image, row in zip(images, rows, strict=True):
-            image[:] = np.frombuffer(self.x.id.read_direct_chunk((int(row), 0, 0, 0))[1], self.x.dtype).reshape(
+            image[:] = np.frombuffer(self.x.id.read_direct_chunk((int(row), *rest))[1], self.x.dtype).reshape(
                 image.shape
             )
         return images
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return some of the samples in memory."""
+        rest = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "x"}
+        return Samples(x=self.images(rows), **rest)
 
     def blocks(self) -> Iterator["Samples"]:
         """Yield the samples in order, `BLOCK` at a time, in memory."""
@@ -89,7 +95,8 @@ def write_dataset(
                 _append(group, part.x)
                 rest.append(replace(part, x=np.zeros(0)))
             whole = joined(rest)
-            group.create_dataset("y", data=whole.y.astype(np.int8, copy=False))
+            kind = np.float32 if whole.y.dtype.kind == "f" else np.int8
+            group.create_dataset("y", data=whole.y.astype(kind, copy=False))
             for key in _TEXT:
                 group.create_dataset(key, data=np.asarray(getattr(whole, key), dtype=object), dtype=h5py.string_dtype())
 
@@ -154,7 +161,7 @@ def read_attrs(path: str | Path) -> dict:
     path = existing(path, "a training set")
     try:
         with h5py.File(path) as file:
-            return {key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()}
+            return {key: value.tolist() if hasattr(value, "tolist") else value for key, value in file.attrs.items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a training set ({error}); make it again.") from error
 

@@ -66,6 +66,20 @@ def logits(model: keras.Model, images: np.ndarray, all_orientations: bool = Fals
     return result
 
 
+def outputs(model: keras.Model, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    """Return what a network gives for images or spectra, shape (n, ...), float32.
+
+    The last batch is filled up, so that a result does not depend on the others' number.
+    """
+    results = []
+    for start in range(0, len(images), batch_size):
+        some = np.asarray(images[start : start + batch_size], np.float32)
+        batch = np.zeros((batch_size, *some.shape[1:]), np.float32)
+        batch[: len(some)] = some
+        results.append(keras.ops.convert_to_numpy(model.predict_on_batch(batch))[: len(some)])
+    return np.concatenate(results) if results else np.zeros((0, *model.output_shape[1:]), np.float32)
+
+
 def member_logits(models: Sequence[keras.Model], images: np.ndarray, all_orientations: bool) -> np.ndarray:
     """Return the logits of each member of an ensemble, shape (members, n) (see `logits`)."""
     return np.stack([logits(model, images, all_orientations) for model in models])

@@ -24,17 +24,9 @@ from ..files import read_json, sha256, write_json, written_whole
 from ..seeds import generator
 from . import backend
 from .datasets import Samples
-from .predict import ORIENTATIONS, logits, oriented
+from .tasks import task
 
-HISTORY = ("epoch", "loss", "val_loss", "accuracy", "learning_rate")
-
-CODE = tuple(
-    sorted(
-        [*Path(nets.__file__).parent.glob("*.py")]
-        + [Path(__file__).with_name(f"{name}.py") for name in ("backend", "datasets", "predict", "training")]
-    )
-)
-"""The source files that a training's result follows from, besides the script's own."""
+HISTORY = ("epoch", "loss", "val_loss", "{measure}", "learning_rate")
 
 
 class Diverged(UserError):
@@ -54,7 +46,7 @@ class Progress:
     best_loss : float
         That loss.
     history : list of dict
-        One row an epoch: `HISTORY`.
+        One row an epoch: `HISTORY`, with the measure of the task.
     """
 
     epoch: int = 0
@@ -87,6 +79,12 @@ def fingerprint(dataset: str | Path, settings: dict, keys: Iterable, code: Itera
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def code(settings) -> list[Path]:
+    """Return the source files that a model's training follows from, besides the script's own."""
+    names = ("backend", "datasets", "losses", "predict", "tasks", "training")
+    return [nets.source(settings.network), *(Path(__file__).with_name(f"{name}.py") for name in names)]
+
+
 def train(
     settings,
     training: Samples,
@@ -95,6 +93,7 @@ def train(
     checkpoint: "Checkpoint | None" = None,
     stopped: Callable[[], bool] = lambda: False,
     gpus: int = 0,
+    start: list[np.ndarray] | None = None,
 ) -> tuple[keras.Model, Progress]:
     """Train a network and return it as it was at its best epoch.
 
@@ -112,6 +111,8 @@ def train(
         Asked before each batch; once it returns True, the training ends with a `UserError`.
     gpus : int
         With more than one, each batch is shared among them (`backend.Replicas`).
+    start : list of numpy.ndarray, optional
+        Weights to start from instead of random ones.
 
     Returns
     -------
@@ -124,9 +125,8 @@ def train(
     UserError
         If a class has no sample, if training was stopped, or if it diverged (`Diverged`).
     """
-    for name, samples in (("training", training), ("validation", validation)):
-        if len(np.unique(samples.y)) < 2:
-            raise UserError(f"the {name} set has {_counts(samples.y)}; both classes are needed, so label more objects.")
+    goal = task(settings)
+    goal.check(training, validation)
     batch_size = min(settings.batch_size, len(training))
     if gpus > 1 and batch_size % gpus:
         raise UserError(f"batch_size: {batch_size} samples cannot be shared by {gpus} GPUs; take a multiple of {gpus}.")
@@ -134,28 +134,33 @@ def train(
     keras.utils.set_random_seed(_small_seed(generator(*keys, "weights")))
     replicas = backend.Replicas(gpus)
     with replicas.scope(), _precision(settings.precision):
-        model = nets.network(settings.network)(training.x.shape[1:])
-        model.compile(optimizer(settings, steps), loss=_loss(settings))
+        model = goal.network(training)
+        model.compile(optimizer(settings, steps), loss=goal.loss())
         model.optimizer.build(model.trainable_variables)
     if gpus > 1:  # loss and metrics are built by the first batch, and TensorFlow cannot do that from one in shares
-        model.test_on_batch(np.zeros((gpus, *training.x.shape[1:]), np.float32), np.zeros((gpus, 1)), np.ones(gpus))
+        model.test_on_batch(
+            np.zeros((gpus, *training.x.shape[1:]), np.float32),
+            np.zeros((gpus, *goal.target_shape(training))),
+            np.ones(gpus),
+        )
     # Validated as it will be used: in float32, on one device.
-    trained = nets.network(settings.network)(training.x.shape[1:])
+    trained = goal.network(training)
     _seed_dropout(trained, None)
+    if start:
+        model.set_weights(start)
 
     progress, best = (checkpoint.load(model) if checkpoint else None) or (Progress(), None)
     while progress.epoch < settings.epochs and progress.epoch - progress.best_epoch < settings.patience:
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-        loss = _epoch(model, training, settings, steps, generator(*keys, progress.epoch), stopped, replicas)
+        loss = _epoch(model, goal, training, settings, steps, generator(*keys, progress.epoch), stopped, replicas)
         trained.set_weights(model.get_weights())
-        scores = logits(trained, validation.x)
-        val_loss = cross_entropy(scores, validation.y, settings)
+        val_loss, measure = goal.validate(trained, validation)
         if not np.isfinite([loss, val_loss]).all():
             raise Diverged(f"the training diverged in epoch {progress.epoch + 1}; lower `learning_rate`.")
         progress.epoch += 1
-        row = (progress.epoch, loss, val_loss, float(np.mean((scores > 0) == (validation.y == 1))), rate)
-        progress.history.append(dict(zip(HISTORY, row, strict=True)))
-        say("epoch {:3d}: loss {:.4f}, validation loss {:.4f}, accuracy {:.4f}".format(*row[:4]))
+        row = (progress.epoch, loss, val_loss, measure, rate)
+        progress.history.append(dict(zip(columns(settings), row, strict=True)))
+        say(f"epoch {progress.epoch:3d}: loss {loss:.4f}, validation loss {val_loss:.4f}, {goal.measure} {measure:.4f}")
         if val_loss < progress.best_loss:
             progress.best_epoch, progress.best_loss = progress.epoch, val_loss
             best = model.get_weights()
@@ -176,56 +181,26 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _epoch(model, training: Samples, settings, steps: int, random: np.random.Generator, stopped, replicas) -> float:
+def columns(settings) -> tuple[str, ...]:
+    """Return the names of the history's columns for a model."""
+    return tuple(name.format(measure=task(settings).measure) for name in HISTORY)
+
+
+def _epoch(model, goal, training: Samples, settings, steps: int, random, stopped, replicas) -> float:
     """Train one epoch and return its mean loss."""
-    weights = class_weights(training.y) if settings.class_weights else np.ones(2)
+    weights = goal.weights(training)
     # The last batch is filled up from the epoch's first samples: batches of one size are quicker, none is left out.
     order = np.resize(random.permutation(len(training)), (steps, min(settings.batch_size, len(training))))
-    turns = random.integers(ORIENTATIONS, size=order.shape) if settings.flip_online else np.zeros_like(order)
+    turns = random.integers(goal.turns, size=order.shape) if settings.flip_online else np.zeros_like(order)
     _seed_dropout(model, random)
     losses = []
     for rows, turn in zip(order, turns, strict=True):
         if stopped():
             raise UserError("stopped on request; the finished epochs are saved, run again to go on.")
-        x, y = _turned(training.images(rows), turn), training.y[rows]
-        batch = replicas.share(x, y[:, None].astype(np.float32), weights[y].astype(np.float32))
+        x, y = goal.batch(training, rows, turn)
+        batch = replicas.share(x, y, weights[rows].astype(np.float32))
         losses.append(float(model.train_on_batch(*batch)))
     return float(np.mean(losses))
-
-
-def _turned(images: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Return each image in its own orientation."""
-    result = np.empty_like(images)
-    for turn in np.unique(turns):
-        result[turns == turn] = oriented(images[turns == turn], turn)
-    return result
-
-
-def class_weights(labels: np.ndarray) -> np.ndarray:
-    """Return the weights of the classes 0 and 1 that let both count alike, with a mean of 1 over the samples."""
-    counts = np.bincount(labels, minlength=2)
-    return len(labels) / (2 * np.maximum(counts, 1))
-
-
-def cross_entropy(scores: np.ndarray, labels: np.ndarray, settings) -> float:
-    """Return the loss that training minimises, for the logits of any samples; NaN if one of them is not finite.
-
-    Parameters
-    ----------
-    scores, labels : numpy.ndarray, shape (n,)
-        Logits, and labels 0 or 1.
-    settings : skyloom.config.schema.Model
-        `class_weights` and `label_smoothing` are used.
-    """
-    if not np.isfinite(scores).all():
-        return float("nan")
-    target = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
-    weight = class_weights(labels)[labels] if settings.class_weights else 1.0
-    return float(np.mean(weight * (np.logaddexp(0, scores) - target * scores)))
-
-
-def _loss(settings) -> keras.losses.Loss:
-    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
 
 
 def optimizer(settings, steps: int) -> keras.optimizers.Optimizer:
@@ -261,10 +236,6 @@ def _seed_dropout(model: keras.Model, random: np.random.Generator | None) -> Non
 
 def _small_seed(random: np.random.Generator) -> int:
     return int(random.integers(2**31))
-
-
-def _counts(labels: np.ndarray) -> str:
-    return f"{int(np.sum(labels == 1))} positives and {int(np.sum(labels == 0))} negatives"
 
 
 class Checkpoint:

@@ -1,13 +1,18 @@
 """Networks, each a function that reads from top to bottom as its diagram.
 
+A network is found by the name of its module, so that an edit of one retrains no other (`library` in the rules).
 Every classifier has the same outside: ``build(input_shape)`` returns a `keras.Model` from images (n, height, width,
 channels), normalised by `skyloom.images.normalise`, to **one logit a sample**, (n, 1). The logit is the log odds of the
-positive class; a sigmoid turns it into a probability, after `skyloom.learn.calibration` has scaled it.
+positive class; a sigmoid turns it into a probability, after `skyloom.learn.calibration` has scaled it. The networks
+of a chain take the number of their outputs, too: ``build(input_shape, outputs)`` gives a map or a spectrum of as many
+channels, or as many numbers.
 Layers carry explicit names, so that the same network is saved as the same bytes in any process.
 """
 
 import difflib
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import UserError
 
@@ -20,11 +25,14 @@ def network(name: str) -> Callable:
     UserError
         If there is no such network; the sentence names the nearest one.
     """
-    from . import thesis_cnn, windnet
-
-    builders = {"thesis_cnn": thesis_cnn.build, "windnet": windnet.build}
-    if name not in builders:
-        near = difflib.get_close_matches(name, builders, n=1, cutoff=0.3)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(builders)}."
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(names)}."
         raise UserError(f"`network`: there is no network `{name}`; {hint}")
-    return builders[name]
+    return importlib.import_module(f".{name}", __package__).build
+
+
+def source(name: str) -> Path:
+    """Return the source file of the network called `name`."""
+    return Path(__file__).with_name(f"{name}.py")

@@ -1,0 +1,95 @@
+# Simulated cubes and the chain of networks in; detections out, then their calibration and the scores.
+
+
+rule detect_simulated:
+    input:
+        models=chain_models,
+        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        script="scripts/detect_simulated.py",
+        library=library("scripts/detect_simulated.py"),
+    output:
+        detections="<results>/{case}/detections/{split}_{shard}.ecsv",
+    log:
+        "<logs>/{case}/detect_simulated_{split}_{shard}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/detect_simulated_{split}_{shard}.tsv"
+    conda:
+        "../envs/detect_simulated.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10, 0.02),
+    params:
+        settings=settings("search"),
+        models=all_roles,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
+        " --models {params.models} --cubes {input.cubes} --output {output.detections} > {log:q} 2>&1"
+
+
+rule calibrate_detections:
+    input:
+        models=chain_models,
+        detections=cube_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "validation"),
+        truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
+        script="scripts/calibrate_detections.py",
+        library=library("scripts/calibrate_detections.py"),
+    output:
+        calibration="<results>/{case}/detections/calibration.json",
+    log:
+        "<logs>/{case}/calibrate_detections.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/calibrate_detections.tsv"
+    conda:
+        "../envs/calibrate_detections.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        settings=settings("search"),
+        models=all_roles,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
+        " --detections {input.detections} --truths {input.truths} --models {params.models}"
+        " --output {output.calibration} > {log:q} 2>&1"
+
+
+rule score_detections:
+    input:
+        detections=cube_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "test"),
+        truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        calibration="<results>/{case}/detections/calibration.json",
+        script="scripts/score_detections.py",
+        library=library("scripts/score_detections.py"),
+    output:
+        scores="<results>/{case}/metrics/chain.json",
+        residuals="<results>/{case}/metrics/residuals.ecsv",
+        table=report(
+            "<results>/{case}/metrics/scores.csv",
+            caption="../report/detection_scores.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "scores"},
+        ),
+        text="<results>/{case}/metrics/scores.md",
+    log:
+        "<logs>/{case}/score_detections.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/score_detections.tsv"
+    wildcard_constraints:
+        case=one_of(SEARCHED),
+    conda:
+        "../envs/score_detections.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        settings=settings("search"),
+        seed=SEED,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --detections {input.detections} --truths {input.truths} --calibration {input.calibration}"
+        " --scores {output.scores} --residuals {output.residuals} --table {output.table} --text {output.text}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,63 @@
+"""Make the examples that one network of a chain, or several of a kind, are trained on.
+
+Most are simulated with the truth. Where networks come before in the chain, what they make of simulated cubes is added,
+for the fine-tuning. Writes a dataset (HDF5) with the groups train and validation, whose cubes are different ones.
+"""
+
+from skyloom.cases import hook
+from skyloom.cli import progress, run, say, step_parser
+
+
+def main(argv=None):
+    """Simulate, search the cubes with the networks given, and write the dataset."""
+    parser = step_parser(__doc__, section="simulate", seed=True)
+    parser.add_argument("--all-settings", help="simulate, examples and search settings of the case (JSON)")
+    parser.add_argument("--dataset", required=True, help="name of the dataset, e.g. spectra")
+    parser.add_argument("--models", nargs="*", default=[], help="ROLE=FILE of the networks that come before")
+    parser.add_argument("--cubes", nargs="*", default=[], help="simulated cubes (HDF5), training ones first")
+    parser.add_argument("--truths", nargs="*", default=[], help="their truth (ECSV), in the same order")
+    parser.add_argument("--arrays", default="resources/arrays", help="folder of antenna tables (default: %(default)s)")
+    parser.add_argument("--output", required=True, help="the dataset (HDF5)")
+    args = parser.parse_args(argv)
+
+    from skyloom.config.load import parts_settings
+
+    settings = parts_settings(args.case, ("simulate", "examples", "search"), args.all_settings)
+
+    from skyloom import __version__
+    from skyloom.files import read_table
+    from skyloom.images.cube_store import read_cubes
+    from skyloom.learn.datasets import read_attrs, write_dataset
+
+    true_examples = hook(args.case, "true_examples")
+    predicted_examples = hook(args.case, "predicted_examples")
+    networks = {}
+    if args.models:
+        from skyloom.learn import backend
+
+        backend.start(settings.search.threads)
+
+        from skyloom.learn import store
+
+        networks = {role: store.load_model(path) for role, _, path in (item.partition("=") for item in args.models)}
+
+    def samples_of(split):
+        yield from true_examples(settings, args.dataset, split, args.seed, args.arrays)
+        for path, truth_path in zip(args.cubes, args.truths, strict=True):
+            if read_attrs(path)["split"] != split:
+                continue
+            truth = read_table(truth_path, "truth of cubes")
+            for number, cube in progress(read_cubes(path), truth["cube"].size, f"{split} cubes"):
+                name = f"{split}.cube_{number:06d}"
+                found = predicted_examples(settings, args.dataset, cube, truth[truth["cube"] == number], networks, name)
+                if found is not None:
+                    yield found
+
+    targets = ",".join(hook(args.case, "example_targets")(args.dataset))
+    attrs = {"case": args.case, "seed": args.seed, "version": __version__, "targets": targets}
+    write_dataset(args.output, {split: samples_of(split) for split in ("train", "validation")}, attrs)
+    say(f"{args.output}: examples of {args.dataset}, with {len(args.cubes)} shards of cubes for the fine-tuning")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""The scores that a reader asks for first, in one table."""
+
+from astropy.table import MaskedColumn, Table
+
+from .detection_scores import LOWEST_SNR
+
+
+def summary(scores: dict) -> Table:
+    """Return measure, value, and the ends of its interval, masked where they are not defined.
+
+    Parameters
+    ----------
+    scores : dict
+        Of `skyloom.learn.detection_scores.detector_scores`.
+    """
+    flat, deep = scores["2d"]["detectable"], scores["3d"]["detectable"]
+    every, bright = scores["residuals"]["all"], scores["residuals"]["bright"]
+    limit = f"S/N >= {LOWEST_SNR:g}"
+    rows = [
+        (f"completeness at {limit}, in the image", flat["completeness"]),
+        (f"purity at {limit}, in the image", flat["purity"]),
+        (f"completeness at {limit}, in the cube", deep["completeness"]),
+        (f"purity at {limit}, in the cube", deep["purity"]),
+        ("overlapping pairs that are separated", scores["pairs"]["share"]),
+        ("median residual of the position at S/N >= 10 [pixel]", bright["position_residual"]),
+        ("mean offset in x [pixel]", every["dx"]),
+        ("mean offset in y [pixel]", every["dy"]),
+        ("flux within 10 %", every["flux_within"]),
+        ("both sizes within 10 %", every["sizes_within"]),
+        ("major FWHM within 10 %", every.get("fwhm_major_within")),
+        ("minor FWHM within 10 %", every.get("fwhm_minor_within")),
+        ("position angle within 18 deg", every["pa_within"]),
+        ("position angle within 18 deg, of elongated sources", every.get("pa_within_elongated")),
+    ]
+    rows += [(f"68 % intervals that hold: {name}", share) for name, share in every.get("coverage", {}).items()]
+    rows = [(name, interval) for name, interval in rows if interval is not None]
+    table = Table({"measure": [name for name, _ in rows]})
+    for key in ("value", "low", "high"):
+        values = [interval[key] for _, interval in rows]
+        table[key] = MaskedColumn(
+            [0.0 if value is None else round(value, 5) for value in values], mask=[value is None for value in values]
+        )
+    return table
+
+
+def as_markdown(table: Table, cubes: int, sources: int, confidence: float) -> str:
+    """Return the summary as a table in Markdown."""
+    lines = [
+        f"Test set: {cubes} cubes with {sources} sources. In brackets: intervals at {confidence:.0%} confidence.",
+        "",
+        "| measure | value |",
+        "|---|---|",
+    ]
+    for row in table:
+        known = not any(hasattr(row[key], "mask") for key in ("value", "low", "high"))
+        text = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" if known else "not defined"
+        lines.append(f"| {row['measure']} | {text} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+"""Our own finder of sources: a U-Net that turns a dirty image into a map of the centres of its sources."""
+
+import math
+
+import keras
+from keras import layers
+
+from ..errors import UserError
+
+TASK = "map"
+
+FIRST = 0.02
+"""What an untrained network says of every pixel: sources are rare, and the first steps need not learn that."""
+
+
+def build(
+    input_shape: tuple[int | None, int | None, int],
+    outputs: int = 1,
+    widths: tuple[int, ...] = (12, 24, 48, 64),
+    dilations: tuple[int, ...] = (2, 4),
+) -> keras.Model:
+    """Return the network.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (height, width, channels); height and width are multiples of 16, or None for a network that takes any such.
+    outputs : int
+        Maps that are made.
+    widths : tuple of int
+        Filters of the stem, which halves the image, and of the stages, each of which halves it again.
+    dilations : tuple of int
+        Of the residual blocks on the smallest map.
+
+    Returns
+    -------
+    keras.Model
+        From (n, height, width, channels) to (n, height, width, outputs), between 0 and 1.
+
+    Raises
+    ------
+    UserError
+        If a side is no multiple of 16.
+
+    Notes
+    -----
+    A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) of residual blocks. The stem may halve the image at once, as a
+    beam is several pixels wide. The sidelobes of a dirty beam reach over the whole field; dilated convolutions on the
+    smallest map (Yu & Koltun 2016, arXiv:1511.07122) bring together what is more than 200 pixels apart. The head makes
+    the map at half the size and enlarges it by a transposed convolution, whose kernel is twice its stride, so that
+    all pixels are made of equally many terms.
+    """
+    step = 2 ** len(widths)
+    if any(side is not None and side % step for side in input_shape[:2]):
+        raise UserError(
+            f"`network`: source_map takes images whose sides are multiples of {step}, not {input_shape[0]} x "
+            f"{input_shape[1]} pixels; choose another size."
+        )
+    image = keras.Input(input_shape, name="image")
+    x = layers.Activation("relu", name="stem_relu")(_convolution(image, widths[0], 5, "stem", strides=2))
+    skips = []
+    for stage, filters in enumerate(widths[1:], start=1):
+        skips.append(x)
+        x = _residual(x, filters, f"down_{stage}", strides=2)
+    for number, dilation in enumerate(dilations, start=1):
+        x = _residual(x, widths[-1], f"wide_{number}", dilation=dilation)
+    for stage, skip in reversed(list(enumerate(skips, start=1))):
+        x = layers.UpSampling2D(2, name=f"up_{stage}_enlarged")(_convolution(x, skip.shape[-1], 1, f"up_{stage}_thin"))
+        x = layers.Concatenate(name=f"up_{stage}_both")([x, skip])
+        x = layers.Activation("relu", name=f"up_{stage}_relu")(_convolution(x, skip.shape[-1], 3, f"up_{stage}_conv"))
+    x = layers.Conv2DTranspose(
+        outputs,
+        4,
+        strides=2,
+        padding="same",
+        activation="sigmoid",
+        dtype="float32",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        bias_initializer=keras.initializers.Constant(math.log(FIRST / (1 - FIRST))),
+        name="map",
+    )(x)
+    return keras.Model(image, x, name="source_map")
+
+
+def _residual(x, filters: int, name: str, strides: int = 1, dilation: int = 1):
+    """Return a residual block of two 3x3 convolutions, with a stride or a dilation."""
+    short = x
+    if strides > 1:
+        short = layers.AveragePooling2D(strides, name=f"{name}_halved")(x)
+        short = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_short")(short)
+    x = _convolution(x, filters, 3, f"{name}_conv_1", strides=strides, dilation=dilation)
+    x = layers.Activation("relu", name=f"{name}_relu_1")(x)
+    x = _convolution(x, filters, 3, f"{name}_conv_2")
+    x = layers.Add(name=f"{name}_sum")([short, x])
+    return layers.Activation("relu", name=f"{name}_relu_2")(x)
+
+
+def _convolution(x, filters: int, size: int, name: str, strides: int = 1, dilation: int = 1):
+    """Return a convolution and its batch normalisation, quick to adapt, since an epoch has few steps."""
+    x = layers.Conv2D(
+        filters, size, strides=strides, dilation_rate=dilation, padding="same", use_bias=False, name=name
+    )(x)
+    return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
