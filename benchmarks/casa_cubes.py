@@ -361,6 +361,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.skip_casa and not args.work:
         parser.error("--skip-casa needs --work.")
+    if min(args.channels, args.few) < 24:
+        parser.error("--channels and --few are 24 at least, for the lines' sake.")
     sys.path.insert(0, str(ROOT / "scripts"))
 
     parts, theirs, mine = skies(args.channels, args.few), {}, {}

@@ -47,7 +47,7 @@ def main(argv=None):
             if read_attrs(path)["split"] != split:
                 continue
             truth = read_table(truth_path, "truth of cubes")
-            for number, cube in progress(read_cubes(path), truth["cube"].size, f"{split} cubes"):
+            for number, cube in progress(read_cubes(path), len(set(truth["cube"])), f"{split} cubes"):
                 name = f"{split}.cube_{number:06d}"
                 found = predicted_examples(settings, args.dataset, cube, truth[truth["cube"] == number], networks, name)
                 if found is not None:

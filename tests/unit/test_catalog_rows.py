@@ -11,7 +11,9 @@ from skyloom.catalog.names import iau_name
 from skyloom.catalog.rows import join_predictions, make_catalog, merge_catalogs, used_objects
 from skyloom.errors import UserError
 
-COLUMNS = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
+DEFINITION = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
+# Those of a case that classifies cutouts.
+COLUMNS = [column for column in DEFINITION if column.group != "line_source"]
 
 
 def a_catalog(objects: Table | None = None, case: str = "disk_winds", seed: int = 1) -> Table:

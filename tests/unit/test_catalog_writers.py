@@ -18,7 +18,9 @@ from skyloom.catalog.columns import read_columns
 from skyloom.catalog.rows import join_predictions, make_catalog, merge_catalogs
 from skyloom.catalog.writers import write_catalog, write_fits
 
-COLUMNS = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
+DEFINITION = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
+# Those of a case that classifies cutouts.
+COLUMNS = [column for column in DEFINITION if column.group != "line_source"]
 FORMATS = {"csv": "ascii.csv", "ecsv": "ascii.ecsv", "votable": "votable", "fits": "fits"}
 
 

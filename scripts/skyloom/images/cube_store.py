@@ -9,6 +9,9 @@ from ..errors import UserError
 from ..files import existing, written_whole
 from .cubes import Cube
 
+LARGEST = 60_000.0
+"""Largest S/N that is kept; half precision ends at 65 504."""
+
 
 def write_cubes(path: str | Path, cubes: Iterable[tuple[int, Cube]], attrs: dict) -> int:
     """Write numbered cubes that share band, beam and noise, one in memory at a time; return how many.
@@ -25,7 +28,7 @@ def write_cubes(path: str | Path, cubes: Iterable[tuple[int, Cube]], attrs: dict
                 file.attrs["beam"] = cube.beam
                 for name in ("rms", "frequency", "dirty_beam"):
                     file[name] = getattr(cube, name)
-            scaled = cube.data / cube.rms[:, None, None].astype(np.float32)
+            scaled = np.clip(cube.data / cube.rms[:, None, None].astype(np.float32), -LARGEST, LARGEST)
             group = file.require_group("cubes")
             group.create_dataset(f"{number:06d}", data=scaled.astype(np.float16), chunks=(1, *scaled.shape[1:]))
             count += 1
@@ -58,5 +61,9 @@ def count_cubes(path: str | Path) -> int:
     """Return how many cubes a shard holds."""
     import h5py
 
-    with h5py.File(existing(path, "a shard of simulated cubes")) as file:
-        return len(file.get("cubes", {}))
+    path = existing(path, "a shard of simulated cubes")
+    try:
+        with h5py.File(path) as file:
+            return len(file.get("cubes", {}))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as simulated cubes ({error}); make it again.") from error

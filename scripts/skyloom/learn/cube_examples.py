@@ -60,7 +60,7 @@ def spectrum_examples(band: Band, settings, count: int, rng: np.random.Generator
     tilt = band.frequency / band.reference
     images, targets = [], []
     for _ in range(count):
-        first, second = (sky.draw_sources(rng, settings, channels, band.side)[-1] for _ in range(2))
+        first, second = (_any_source(rng, settings, channels, band.side) for _ in range(2))
         lines = lines_of(first, channels)
         spectrum = first.continuum * tilt**first.index + lines
         if rng.random() < 0.3:
@@ -69,12 +69,18 @@ def spectrum_examples(band: Band, settings, count: int, rng: np.random.Generator
             )
         if rng.random() < 0.1:
             spectrum, lines = spectrum * 0, lines * 0
-        height = max(float(np.abs(spectrum - np.median(spectrum)).max()), 1e-30)
+        height = max(float(lines.max()), first.continuum)
         snr = np.exp(rng.uniform(np.log(1.5), np.log(BRIGHTEST / 4)))
         noisy = spectrum / height * snr + rng.standard_normal(channels)
         images.append(search.line_input(noisy, 1.0))
         targets.append((lines / max(float(lines.max()), 1e-30))[:, None].astype(np.float32))
     return _samples(images, targets, [f"{name}.spectrum_{n:06d}" for n in range(count)], "truth")
+
+
+def _any_source(rng: np.random.Generator, settings, channels: int, side: int):
+    """Return one of the sources of a sky, bright or faint."""
+    sources = sky.draw_sources(rng, settings, channels, side)
+    return sources[int(rng.integers(len(sources)))]
 
 
 def source_examples(telescope: Telescope, settings, count: int, rng: np.random.Generator, name: str) -> Samples:
@@ -145,7 +151,7 @@ def predicted_sources(cube: Cube, truth: Table, networks, settings, name: str) -
 
     candidates = cube_chain.find_regions(cube, networks["map"], settings)
     responses = search.Responses(cube)
-    candidates = cube_chain.findlines_of(cube, candidates, networks["lines"], settings, responses) if candidates else []
+    candidates = cube_chain.find_lines(cube, candidates, networks["lines"], settings, responses) if candidates else []
     # What is left of neighbours depends on how well their shapes are known; here as well as the networks will know.
     for one in candidates:
         row = _matched(one, truth)

@@ -109,8 +109,8 @@ def apply(calibration: dict, detections: Table) -> Table:
     """
     result = detections.copy()
     if not len(result):
-        for name in ("probability", "candidate"):
-            result[name] = np.zeros(0, float if name == "probability" else bool)
+        for name in ("map_score", "probability", "candidate"):
+            result[name] = np.zeros(0, bool if name == "candidate" else float)
         return result
     given = calibration["probability"]
     probability = sigmoid(features(detections) @ np.array(given["weights"]) + given["bias"])

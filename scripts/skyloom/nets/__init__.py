@@ -25,14 +25,14 @@ def network(name: str) -> Callable:
     UserError
         If there is no such network; the sentence names the nearest one.
     """
-    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(names)}."
-        raise UserError(f"`network`: there is no network `{name}`; {hint}")
-    return importlib.import_module(f".{name}", __package__).build
+    return importlib.import_module(f".{source(name).stem}", __package__).build
 
 
 def source(name: str) -> Path:
-    """Return the source file of the network called `name`."""
-    return Path(__file__).with_name(f"{name}.py")
+    """Return the source file of the network called `name`; raises as `network` does."""
+    files = {path.stem: path for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))}
+    if name not in files:
+        near = difflib.get_close_matches(name, files, n=1, cutoff=0.3)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(files)}."
+        raise UserError(f"`network`: there is no network `{name}`; {hint}")
+    return files[name]

@@ -8,6 +8,7 @@ half maximum here.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 FWHM = 2 * np.sqrt(2 * np.log(2))
 """Full width at half maximum of a Gaussian in units of its standard deviation."""
@@ -123,25 +124,25 @@ def line_profile(lines: tuple[Line, ...], channels: int, shift: float = 0.0) -> 
 def width_of(lines: tuple[Line, ...], gradient: float = 0.0, fwhm_major: float = 0.0) -> tuple[float, float]:
     """Return centre and full width at half maximum [channel] of the brightest line, with what is blended into it.
 
-    A double-peaked line counts as one; lines further apart than their widths do not.
+    Both are those of the range around the highest peak where the profile is above half of it, so that two peaks count
+    as one line unless it dips below that between them.
     """
     if not lines:
         return float("nan"), float("nan")
     first = max(lines, key=lambda line: line.peak)
-    members = [line for line in lines if abs(line.centre - first.centre) <= 0.75 * (line.fwhm + first.fwhm)]
-    weight = np.array([line.peak * line.fwhm for line in members])
-    centre = float(np.sum(weight * [line.centre for line in members]) / weight.sum())
-    z = np.arange(centre - 200, centre + 200, 0.05)
-    spread = gradient * fwhm_major / FWHM
+    spread = gradient * fwhm_major
+    widths = [float(np.hypot(line.fwhm, spread)) for line in lines]
+    reach = 3 * max(widths)
+    z = np.arange(first.centre - reach, first.centre + reach, 0.01)
     profile = sum(
-        line.peak
-        * line.fwhm
-        / np.hypot(line.fwhm, FWHM * spread)
-        * np.exp(-0.5 * ((z - line.centre) * FWHM / np.hypot(line.fwhm, FWHM * spread)) ** 2)
-        for line in members
+        line.peak * line.fwhm / width * np.exp(-0.5 * ((z - line.centre) * FWHM / width) ** 2)
+        for line, width in zip(lines, widths, strict=True)
     )
-    above = z[profile >= profile.max() / 2]
-    return centre, float(above[-1] - above[0])
+    near = np.abs(z - first.centre) <= 0.75 * (first.fwhm + max(line.fwhm for line in lines))
+    labels, _ = ndimage.label(profile >= profile[near].max() / 2)
+    top = np.flatnonzero(near)[np.argmax(profile[near])]
+    above = z[labels == labels[top]]
+    return float(above[0] + above[-1]) / 2, float(above[-1] - above[0])
 
 
 def draw_sources(rng: np.random.Generator, settings, channels: int, side: int) -> list[LineSource]:
@@ -181,7 +182,12 @@ def _placed(rng, settings, channels: int, side: int, source: LineSource, found: 
         beside = replace(source, x=under.x + distance * np.cos(angle), y=under.y + distance * np.sin(angle))
         for _ in range(_TRIES):
             moved = _shifted(beside, rng.uniform(settings.margin, channels - 1 - settings.margin))
-            if not _blended(moved, under) and _apart(moved, [other for other in found if other is not under], settings):
+            inside = all(settings.margin <= line.centre <= channels - 1 - settings.margin for line in moved.lines)
+            if (
+                inside
+                and not _blended(moved, under)
+                and _apart(moved, [other for other in found if other is not under], settings)
+            ):
                 return moved
     for _ in range(_TRIES):
         x, y = side / 2 + rng.uniform(-settings.field, settings.field, 2) * side
