@@ -66,7 +66,7 @@ docs: setup  ## docs/configuration.md from the schema, docs/catalog.md from the 
 
 publish: setup  ## the standard run, and its scores and figure into README.md
 	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml
-	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml --forcerun publish_results -- docs/measured/disk_winds.md
+	$(BIN)/snakemake --cores $(CORES) --configfile config/presets/standard.yaml --forcerun publish_results -- docs/measured/disk_winds.md docs/measured/alma_cubes.md
 
 rulegraph: setup  ## images/rulegraph.svg (needs Graphviz)
 	@command -v dot >/dev/null || { echo "error: no dot found; install Graphviz" >&2; exit 1; }

@@ -21,7 +21,7 @@ wildcard_constraints:
     model="[a-z][a-z0-9_]*",
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
-    variant="|".join(VARIANTS),
+    variant="[a-z][a-z0-9_]*",
     split="train|validation|test",
     peer="photutils|pybdsf|matched_filter_3d|sofia",
 

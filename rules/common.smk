@@ -50,7 +50,8 @@ def library(script):
         found = closure(script, case)
         if case and "scripts/skyloom/nets/__init__.py" in found:
             models = CASES[case].models
-            used = [models[model]] if model else models.values()
+            named = models if case in CLASSIFIED else CASES[case].chain
+            used = [models[name] for name in ([model] if model else named)]
             found += sorted({f"scripts/skyloom/nets/{one.network}.py" for one in used})
         return found
 
@@ -206,13 +207,15 @@ def every_model(pattern):
 
 
 def every_member(pattern):
-    """Return an input function: `pattern` for every member of every model of the case."""
+    """Return an input function: `pattern` for every member of every model of the case, or of its chain."""
 
     def files(wildcards):
+        models = CASES[wildcards.case].models
+        names = models if wildcards.case in CLASSIFIED else CASES[wildcards.case].chain
         return [
             path
-            for name, model in CASES[wildcards.case].models.items()
-            for path in expand(pattern, case=wildcards.case, model=name, member=range(model.members))
+            for name in names
+            for path in expand(pattern, case=wildcards.case, model=name, member=range(models[name].members))
         ]
 
     return files
@@ -245,7 +248,8 @@ def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
     if wildcards.case in SEARCHED:
-        parts = {key: value for key, value in case.items() if key not in ("models", "title")}
+        unused = ("models", "title", "peers", "variants")
+        parts = {key: value for key, value in case.items() if key not in unused}
         parts["models"] = {name: case["models"][name] for name in case["chain"]}
     else:
         parts = {
@@ -391,20 +395,54 @@ def example_shards(ending):
     return files
 
 
-def detector_names(wildcards):
-    """Return the detectors that are compared: the chain, then its peers."""
-    return ["chain", *CASES[wildcards.case].peers]
+def variant_chain(wildcards):
+    """Return the models of a variant of the chain, in their order."""
+    case = CASES[wildcards.case]
+    return [case.variants[wildcards.variant].models.get(name, name) for name in case.chain]
 
 
-def detector_files(split):
-    """Return an input function: the detections of the chain, then of each peer, in all shards of a split."""
+def variant_models(wildcards):
+    return chain_files(wildcards.case, variant_chain(wildcards))
+
+
+def variant_roles(wildcards):
+    return in_roles(wildcards.case, variant_chain(wildcards))
+
+
+def variant_search(wildcards):
+    """Return the settings of the search as JSON, with those that a variant has of its own."""
+    node = CONFIG["cases"][wildcards.case]
+    own = {
+        key: value
+        for key, value in node["variants"][wildcards.variant].items()
+        if key != "models" and value is not None
+    }
+    return json.dumps({**node["search"], **own}, sort_keys=True)
+
+
+def detector_names(others):
+    """Return a params function: the detectors that are compared, the chain and its `peers` or `variants`."""
+
+    def names(wildcards):
+        return ["chain", *getattr(CASES[wildcards.case], others)]
+
+    return names
+
+
+def detector_files(others, split, ending="ecsv"):
+    """Return an input function: the detections of the chain, then of the others, in all shards of a split."""
 
     def files(wildcards):
-        folders = ["detections/", *(f"peers/{peer}_" for peer in CASES[wildcards.case].peers)]
+        folders = [
+            "detections/",
+            *(f"{others}/{name}_" for name in getattr(CASES[wildcards.case], others)),
+        ]
         return [
             path
             for folder in folders
-            for path in cube_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.ecsv", split)(wildcards)
+            for path in cube_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}", split)(
+                wildcards
+            )
         ]
 
     return files
@@ -477,3 +515,20 @@ def shard_cubes(wildcards, input):
 
 # Minutes grow as memory does, up to what a queue grants.
 minutes = functools.partial(memory, most=LONGEST)
+
+
+def published_page(wildcards):
+    """Return the scores that the case's page in docs/measured holds."""
+    names = ["metrics/scores"] if wildcards.case in CLASSIFIED else ["metrics/scores", "peers", "ablation"]
+    return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
+
+
+def published_table(wildcards):
+    """Return the table of the page that the README shows."""
+    name = "metrics/scores" if wildcards.case in CLASSIFIED else "peers"
+    return f"<results>/{wildcards.case}/{name}.md"
+
+
+def published_figure(wildcards):
+    name = "candidates" if wildcards.case in CLASSIFIED else "example"
+    return f"<results>/{wildcards.case}/plots/{name}.png"

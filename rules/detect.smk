@@ -9,6 +9,7 @@ rule detect_simulated:
         library=library("scripts/detect_simulated.py"),
     output:
         detections="<results>/{case}/detections/{split}_{shard}.ecsv",
+        times="<results>/{case}/detections/{split}_{shard}.times.csv",
     log:
         "<logs>/{case}/detect_simulated_{split}_{shard}.log",
     benchmark:
@@ -24,7 +25,8 @@ rule detect_simulated:
         models=all_roles,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
-        " --models {params.models} --cubes {input.cubes} --output {output.detections} > {log:q} 2>&1"
+        " --models {params.models} --cubes {input.cubes} --output {output.detections} --times {output.times}"
+        " > {log:q} 2>&1"
 
 
 rule calibrate_detections:

@@ -1,4 +1,4 @@
-# Outside `all`: classical source finders on the same cubes, and the table that compares them with the networks.
+# Outside `all`: the chain of networks beside classical source finders, and beside chains of other networks.
 
 
 rule detect_with_peer:
@@ -24,11 +24,11 @@ rule detect_with_peer:
 
 rule compare_detectors:
     input:
-        validation=detector_files("validation"),
-        test=detector_files("test"),
+        validation=detector_files("peers", "validation"),
+        test=detector_files("peers", "test"),
+        times=cube_shards("<results>/{case}/detections/{split}_{shard}.times.csv", "test"),
         validation_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
         test_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
-        calibration="<results>/{case}/detections/calibration.json",
         script="scripts/compare_detectors.py",
         library=library("scripts/compare_detectors.py"),
     output:
@@ -39,6 +39,7 @@ rule compare_detectors:
             subcategory="metrics",
             labels={"table": "classical peers"},
         ),
+        text="<results>/{case}/peers.md",
         figure=report(
             "<results>/{case}/plots/peers.png",
             caption="../report/peers.rst",
@@ -58,10 +59,86 @@ rule compare_detectors:
         runtime=minutes(20),
     params:
         settings=settings("search"),
-        names=detector_names,
+        names=detector_names("peers"),
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --names {params.names} --validation {input.validation} --test {input.test}"
+        " --names {params.names} --chains chain --validation {input.validation} --test {input.test}"
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
-        " --calibration {input.calibration} --table {output.table} --figure {output.figure} > {log:q} 2>&1"
+        " --times {input.times} --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"
+
+
+rule detect_with_variant:
+    input:
+        models=variant_models,
+        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        script="scripts/detect_simulated.py",
+        library=library("scripts/detect_simulated.py"),
+    output:
+        detections="<results>/{case}/variants/{variant}_{split}_{shard}.ecsv",
+        times="<results>/{case}/variants/{variant}_{split}_{shard}.times.csv",
+    log:
+        "<logs>/{case}/detect_with_variant_{variant}_{split}_{shard}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/detect_with_variant_{variant}_{split}_{shard}.tsv"
+    conda:
+        "../envs/detect_simulated.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10, 0.02),
+    params:
+        settings=variant_search,
+        models=variant_roles,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
+        " --models {params.models} --cubes {input.cubes} --output {output.detections} --times {output.times}"
+        " > {log:q} 2>&1"
+
+
+rule compare_variants:
+    input:
+        validation=detector_files("variants", "validation"),
+        test=detector_files("variants", "test"),
+        times=detector_files("variants", "test", "times.csv"),
+        validation_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
+        test_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        script="scripts/compare_detectors.py",
+        library=library("scripts/compare_detectors.py"),
+    output:
+        table=report(
+            "<results>/{case}/ablation.csv",
+            caption="../report/variants.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "variants of the chain"},
+        ),
+        text="<results>/{case}/ablation.md",
+        figure=report(
+            "<results>/{case}/plots/ablation.png",
+            caption="../report/variants.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "variants of the chain"},
+        ),
+    log:
+        "<logs>/{case}/compare_variants.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/compare_variants.tsv"
+    wildcard_constraints:
+        case=one_of(SEARCHED),
+    conda:
+        "../envs/compare_detectors.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(20),
+    params:
+        settings=settings("search"),
+        names=detector_names("variants"),
+        seed=SEED,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --names {params.names} --chains {params.names} --validation {input.validation} --test {input.test}"
+        " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
+        " --times {input.times} --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"

@@ -227,6 +227,8 @@ rule plot_ablation:
         "<logs>/{case}/plot_ablation.log",
     benchmark:
         "<logs>/benchmarks/{case}/plot_ablation.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/plot_ablation.yaml"
     threads: 1

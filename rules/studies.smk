@@ -102,6 +102,8 @@ rule merge_ablation:
         "<logs>/{case}/merge_ablation.log",
     benchmark:
         "<logs>/benchmarks/{case}/merge_ablation.tsv"
+    wildcard_constraints:
+        case=one_of(CLASSIFIED),
     conda:
         "../envs/merge_ablation.yaml"
     threads: 1
@@ -114,13 +116,14 @@ rule merge_ablation:
 
 rule publish_results:
     input:
-        scores="<results>/{case}/metrics/scores.md",
-        figure="<results>/{case}/plots/candidates.png",
+        shown=published_table,
+        page=published_page,
+        figure=published_figure,
         script="scripts/publish_results.py",
         library=library("scripts/publish_results.py"),
     output:
-        scores="docs/measured/{case}.md",
-        figure="images/{case}_candidates.png",
+        page="docs/measured/{case}.md",
+        figure="images/{case}.png",
     log:
         "<logs>/{case}/publish_results.log",
     benchmark:
@@ -132,5 +135,5 @@ rule publish_results:
         mem_mb=memory(500),
         runtime=minutes(10),
     shell:
-        "python {input.script} --scores {input.scores} --figure {input.figure}"
-        " --scores-copy {output.scores} --figure-copy {output.figure} > {log:q} 2>&1"
+        "python {input.script} --name {wildcards.case} --shown {input.shown} --page {input.page}"
+        " --figure {input.figure} --page-copy {output.page} --figure-copy {output.figure} > {log:q} 2>&1"

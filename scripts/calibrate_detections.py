@@ -19,12 +19,13 @@ def main(argv=None):
 
     from skyloom.catalog.tables import read_chunks
     from skyloom.files import sha256, write_json
-    from skyloom.learn import detection_calibration
+    from skyloom.learn import chains, detection_calibration
 
+    files = chains.chain_files(args.models)
     detections = read_chunks(args.detections, "detections", ["cube", "x", "y", "score", "snr"])
     truth = read_chunks(args.truths, "truth", ["cube", "x", "y", "snr"])
     calibration = detection_calibration.calibrate(truth, detections, settings)
-    hashes = {role: sha256(path) for role, _, path in (item.partition("=") for item in args.models)}
+    hashes = {role: sha256(path) for role, path in files.items()}
     joined = sha256_of("".join(f"{role}{value}" for role, value in sorted(hashes.items())))
     calibration |= {"models_sha256": hashes, "identity": f"{args.case}-chain:{joined[:12]}"}
     write_json(args.output, calibration)

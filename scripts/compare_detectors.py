@@ -1,7 +1,7 @@
-"""Put the chain of networks and its classical peers side by side on the same test cubes, with the same matching.
+"""Put detectors side by side on the same test cubes, with the same matching.
 
-The threshold of each is chosen on the validation cubes for the same purity. Writes a table (CSV), and a figure of
-completeness and purity against S/N (PNG).
+The threshold of each is chosen on the validation cubes for the same purity, after those that are chains of networks are
+calibrated there. Writes a table (CSV, Markdown), and a figure of completeness and purity against S/N (PNG).
 """
 
 from skyloom.cli import run, say, step_parser, step_settings
@@ -10,22 +10,27 @@ from skyloom.cli import run, say, step_parser, step_settings
 def main(argv=None):
     """Read detections and truth, choose thresholds, measure, and write table and figure."""
     parser = step_parser(__doc__, section="search", seed=True)
-    parser.add_argument("--names", nargs="+", required=True, help="the detectors, the chain first")
+    parser.add_argument("--names", nargs="+", required=True, help="the detectors")
+    parser.add_argument("--chains", nargs="*", default=[], help="which of them are chains of networks")
     parser.add_argument("--validation", nargs="+", required=True, help="detections (ECSV), all shards of each in turn")
     parser.add_argument("--test", nargs="+", required=True, help="the same of the test cubes")
     parser.add_argument("--validation-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
     parser.add_argument("--test-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
-    parser.add_argument("--calibration", required=True, help="of the chain (JSON)")
+    parser.add_argument("--times", nargs="*", default=[], help="of all test shards of each of --chains in turn (CSV)")
     parser.add_argument("--table", required=True, help="one row a detector (CSV)")
+    parser.add_argument("--text", required=True, help="the same for people (Markdown)")
     parser.add_argument("--figure", required=True, help="completeness and purity against S/N (PNG)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
 
+    import numpy as np
+
     from skyloom.catalog.tables import read_chunks
     from skyloom.detect.match_sources import match_sources
     from skyloom.errors import UserError
-    from skyloom.files import read_json, read_table, write_table
+    from skyloom.files import read_table, write_table, written_whole
     from skyloom.learn import detection_calibration, detection_scores
+    from skyloom.learn.detection_summary import comparison_markdown
     from skyloom.plots import detections, style
     from skyloom.seeds import generator
 
@@ -34,7 +39,10 @@ def main(argv=None):
         args.validation_truths
     ):
         raise UserError("--validation, --test: should have all shards of each of --names; give every file once.")
-    calibration = read_json(args.calibration)
+    if len(args.times) != shards * len(args.chains):
+        raise UserError("--times: should have all shards of each of --chains; give every file once.")
+    if unknown := set(args.chains) - set(args.names):
+        raise UserError(f"--chains: {', '.join(sorted(unknown))} is none of --names; name detectors that are compared.")
     needed = ["cube", "x", "y", "score", "snr"]
     truth = read_chunks(args.test_truths, "truth", needed[:3])
     known = read_chunks(args.validation_truths, "truth", needed[:3])
@@ -44,7 +52,8 @@ def main(argv=None):
         count = len(args.validation_truths)
         found = read_chunks(paths, "detections", needed)
         chosen = read_chunks(args.validation[number * count : (number + 1) * count], "detections", needed)
-        if number == 0:
+        if name in args.chains:
+            calibration = detection_calibration.calibrate(known, chosen, settings)
             found = detection_calibration.apply(calibration, found)
             threshold = calibration["threshold"]
         else:
@@ -56,21 +65,33 @@ def main(argv=None):
                 detection_calibration.CERTAINTY,
             ).score
         metas = [read_table(path, "detections").meta for path in paths]
-        seconds = [meta["seconds_per_cube"] for meta in metas if "seconds_per_cube" in meta]
+        cubes = sum(meta["cubes"] for meta in metas)
+        if name in args.chains:
+            first = args.chains.index(name) * shards
+            seconds = [seconds_a_cube(read_table(path, "times")) for path in args.times[first : first + shards]]
+        else:
+            seconds = [meta["seconds_per_cube"] for meta in metas]
         results[name] = detection_scores.detector_scores(
             truth,
             found,
             threshold,
             beam_fwhm=metas[0]["beam_fwhm"],
             random=generator(args.seed, args.case, "compare_detectors", name),
-            seconds_per_cube=sum(seconds) / len(seconds) if seconds else None,
+            seconds_per_cube=float(np.mean(seconds)),
             confidence=settings.confidence,
         )
     table = detection_scores.comparison_table(results)
     write_table(args.table, table)
+    with written_whole(args.text) as part:
+        part.write_text(comparison_markdown(table, cubes, len(truth), settings.purity))
     style.save(args.figure, detections.completeness_purity(results))
     for row in table:
         say(f"{row['detector']}: completeness {row['completeness_3d']:.3f}, purity {row['purity_3d']:.3f} in the cube")
+
+
+def seconds_a_cube(times):
+    """Return the seconds a cube that all stages took together."""
+    return float(times["seconds"][list(times["stage"]).index("all")])
 
 
 if __name__ == "__main__":

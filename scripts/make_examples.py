@@ -25,26 +25,33 @@ def main(argv=None):
     settings = parts_settings(args.case, ("simulate", "examples", "search"), args.all_settings)
 
     from skyloom import __version__
+    from skyloom.errors import UserError
     from skyloom.files import read_table
-    from skyloom.images.cube_store import read_cubes
-    from skyloom.learn.datasets import read_attrs, write_dataset
+    from skyloom.images.cube_store import read_cubes, split_of
+    from skyloom.learn import chains
+    from skyloom.learn.datasets import write_dataset
 
     true_examples = hook(args.case, "true_examples")
     predicted_examples = hook(args.case, "predicted_examples")
+    before = chains.roles_before(args.dataset)
+    files = chains.chain_files(args.models, before if args.cubes else ())
+    if len(args.cubes) != len(args.truths):
+        raise UserError(f"--truths: {len(args.truths)} for {len(args.cubes)} files of --cubes; give one for each.")
+    splits = [split_of(path) for path in args.cubes]
     networks = {}
-    if args.models:
+    if files:
         from skyloom.learn import backend
 
         backend.start(settings.search.threads)
 
         from skyloom.learn import store
 
-        networks = {role: store.load_model(path) for role, _, path in (item.partition("=") for item in args.models)}
+        networks = {role: store.load_model(path) for role, path in files.items()}
 
     def samples_of(split):
         yield from true_examples(settings, args.dataset, split, args.seed, args.arrays)
-        for path, truth_path in zip(args.cubes, args.truths, strict=True):
-            if read_attrs(path)["split"] != split:
+        for path, truth_path, purpose in zip(args.cubes, args.truths, splits, strict=True):
+            if purpose != split:
                 continue
             truth = read_table(truth_path, "truth of cubes")
             for number, cube in progress(read_cubes(path), len(set(truth["cube"])), f"{split} cubes"):

@@ -13,12 +13,12 @@ def main(argv=None):
     parser.add_argument("--output", required=True, help="the figure (PNG)")
     args = parser.parse_args(argv)
 
-    from skyloom.files import read_json, read_table
+    from skyloom.files import read_table
     from skyloom.images.cube_store import read_cubes
-    from skyloom.learn import detection_calibration
+    from skyloom.learn import chains, detection_calibration
     from skyloom.plots import detections, style
 
-    calibration = read_json(args.calibration)
+    calibration = chains.read_calibration(args.calibration)
     found = detection_calibration.apply(calibration, read_table(args.detections, "detections"))
     truth = read_table(args.truth, "truth")
     number, cube = next(read_cubes(args.cubes))

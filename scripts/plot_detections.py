@@ -14,9 +14,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     from skyloom.files import read_json, read_table
+    from skyloom.learn.chains import with_entries
     from skyloom.plots import detections, style
 
-    scores = read_json(args.scores)
+    parts = ("3d", "residuals")
+    scores = with_entries(read_json(args.scores), parts, args.scores, "the scores of a chain")
     rows = read_table(args.residuals, "residuals")
     summary = scores["residuals"]
     style.save(args.completeness, detections.completeness_purity({"chain": scores}))

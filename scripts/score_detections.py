@@ -21,13 +21,13 @@ def main(argv=None):
 
     from skyloom.catalog.tables import read_chunks
     from skyloom.detect.match_sources import accepted, match_sources
-    from skyloom.files import read_json, read_table, write_json, write_table, written_whole
-    from skyloom.learn import detection_calibration, detection_scores, detection_summary
+    from skyloom.files import write_json, write_table, written_whole
+    from skyloom.learn import chains, detection_calibration, detection_scores, detection_summary
     from skyloom.seeds import generator
 
-    calibration = read_json(args.calibration)
-    meta = read_table(args.detections[0], "detections").meta
-    detections = read_chunks(args.detections, "detections", ["cube", "x", "y", "score", "snr"])
+    calibration = chains.read_calibration(args.calibration)
+    columns = ["cube", "x", "y", "score", "snr"]
+    detections = read_chunks(args.detections, "detections", columns, ["beam_fwhm"])
     detections = detection_calibration.apply(calibration, detections)
     truth = read_chunks(args.truths, "truth", ["cube", "x", "y", "snr"])
     threshold = calibration["threshold"]
@@ -35,7 +35,7 @@ def main(argv=None):
         truth,
         detections,
         threshold,
-        beam_fwhm=meta["beam_fwhm"],
+        beam_fwhm=detections.meta["beam_fwhm"],
         random=generator(args.seed, args.case, "score_detections"),
         confidence=settings.confidence,
     )

@@ -32,12 +32,13 @@ def main(argv=None):
 
     from skyloom.archive.manifest import read_manifest
     from skyloom.errors import UserError
-    from skyloom.files import read_json, sha256, write_table
+    from skyloom.files import sha256, write_table
+    from skyloom.learn import chains
 
-    calibration = read_json(args.calibration)
+    calibration = chains.read_calibration(args.calibration)
     manifest = read_manifest(args.manifest)
     networks = {}
-    files = dict(item.partition("=")[::2] for item in args.models)
+    files = chains.chain_files(args.models, calibration["models_sha256"])
     for role, path in files.items():
         if sha256(path) != calibration["models_sha256"].get(role):
             raise UserError(f"{path}: is not the network that {args.calibration} was made with; calibrate again.")

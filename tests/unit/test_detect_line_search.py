@@ -460,3 +460,28 @@ def test_stamp_targets_are_the_same_after_half_a_turn(shape, flux):
     assert np.hypot(row[2], row[3]) == pytest.approx(1, abs=1e-5)
     assert np.cos(np.arctan2(row[3], row[2]) - 2 * np.radians(angle)) == pytest.approx(1, abs=1e-5)
     assert np.exp(row[4]) == pytest.approx(flux, rel=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 63), st.floats(2, 10), st.floats(-5, 5), st.floats(0.5, 2))
+def test_the_template_of_a_line_alone_sees_no_continuum(z, fwhm, level, noisier):
+    rms = np.where(np.arange(64) % 2, noisier, 1.0)
+    weights = search.line_weights(rms, z, fwhm, [(30.0, 4.0)])
+    if weights is None:
+        return
+    assert np.sum(weights * level / rms**2) == pytest.approx(0, abs=1e-9)
+    near_other = np.abs(np.arange(64) - 30) <= 3
+    assert not np.any(weights[near_other] > 0)
+    assert np.all(weights <= 1)
+
+
+def test_a_line_alone_needs_channels_beside_it():
+    assert search.line_weights(np.ones(8), 4.0, 5.0, []) is None
+    assert search.line_weights(np.full(64, np.nan), 30.0, 5.0, []) is None
+
+
+def test_a_spectrum_without_its_line_is_level():
+    spectrum = 2 + 5 * np.exp(-4 * np.log(2) * ((np.arange(64) - 30) / 6) ** 2)
+    assert search.without_line(spectrum, 30.0, 6.0) == pytest.approx(np.full(64, 2.0), abs=0.01)
+    assert np.array_equal(search.without_line(spectrum, 30.0, 6.0)[:10], spectrum[:10])
+    assert np.isfinite(search.without_line(np.arange(5.0), 2.0, 6.0)).all(), "even if there is nothing beside it"

@@ -410,6 +410,16 @@ def test_zeros_and_infinities_are_not_observed(tmp_path):
     assert np.isfinite(cube.channel_rms()[1:]).all()
 
 
+def test_the_middle_of_the_band_is_the_nearest_channel_that_was_observed(tmp_path):
+    data = np.arange(1, 8, dtype=np.float32)[:, None, None] * np.ones((7, 20, 20), np.float32)
+    for name, empty, wanted in (("whole", [], 4), ("gap", [2, 3], 5), ("rest", [1, 2, 3, 4, 5, 6], 1)):
+        some = data.copy()
+        some[empty] = np.nan
+        assert np.all(open_cube(write(tmp_path / f"{name}.fits", some)).middle() == wanted)
+    with pytest.raises(UnusableImage, match="No pixel holds a value"):
+        open_cube(write(tmp_path / "none.fits", data * np.nan)).middle()
+
+
 def test_the_noise_of_each_channel_is_found_beside_sources_and_holes(tmp_path):
     rng = np.random.default_rng(4)
     sigma = np.array([1.0, 3.0, 0.2, 5.0, 2.0])

@@ -246,6 +246,42 @@ def test_sources_over_each_other_are_split_by_their_frequencies(telescope):
         assert (row["x"], row["y"]) == pytest.approx((wanted["x"], wanted["y"]), abs=0.3)
 
 
+def test_a_faint_line_over_a_bright_one_is_found_in_a_second_look(telescope):
+    pair = [source(60.0, 64.0, 0.004, (18.0, 6.0, 0.04)), source(64.0, 64.5, 0.001, (44.0, 6.0, 0.004))]
+    cube, _, responses = observed(telescope, pair)
+    found = sorted(lines_of(cube, [(60.5, 64.1)], telescope, responses), key=lambda one: one.z)
+    assert [one.z for one in found] == pytest.approx([18, 44], abs=0.5)
+    assert found[1].x == pytest.approx(64, abs=0.7)
+
+
+def test_what_is_seen_over_a_source_does_not_enter_its_measures(telescope):
+    # The second source is as wide and as bright as the first, and 40 % of what the beam shows of either is the other's.
+    pair = [source(60.0, 64.0, 0.004, (18.0, 6.0, 0.01)), source(64.0, 64.5, 0.004, (44.0, 6.0, 0.01))]
+    cube, truth, _ = observed(telescope, pair)
+    rows = sorted(
+        cube_chain.search_cube(cube, networks(telescope, places_of(pair)), Search()), key=lambda row: row["z"]
+    )
+    for row, wanted in zip(rows, truth, strict=True):
+        assert (row["x"], row["y"]) == pytest.approx((wanted["x"], wanted["y"]), abs=0.25)
+        assert row["flux"] == pytest.approx(wanted["flux"], rel=0.06)
+
+
+def test_a_filter_shows_the_line_alone_only_where_another_source_lies_in_the_beam(telescope, field):
+    cube = field[0]
+
+    def filtered(*places):
+        spectrum = 0.002 + 0.01 * np.exp(-4 * np.log(2) * ((np.arange(CHANNELS) - 20) / 6) ** 2)
+        them = [search.Candidate(*place, 1.0, z=z, line_fwhm=6.0, spectrum=spectrum) for *place, z in places]
+        return cube_chain.filter_of(cube, them, 0), them
+
+    used, them = filtered((60, 60, 20.0), (63, 60, 45.0), (90, 60, 20.0))
+    assert used.others == them[2:] and used.offset == pytest.approx(0.002, rel=0.01)
+    for others in ([(90, 60, 45.0)], [(63, 60, 22.0)], []):
+        used, them = filtered((60, 60, 20.0), *others)
+        assert used.others == them[1:] and used.offset == 0
+        assert np.array_equal(used.weights, cube_chain.template(them[0]))
+
+
 @pytest.mark.parametrize("apart", [12.0, 26.0])
 def test_a_source_with_two_lines_is_one(telescope, apart):
     one = source(60.0, 64.0, 0.003, (18.0, 6.0, 0.008), (18.0 + apart, 6.0, 0.005))

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ..config.schema import Count, Fraction, SearchSettings, Section, unit
+from ..config.schema import Count, Fraction, Name, Scale, SearchSettings, Section, _rising, unit
 
 KEYWORDS = ("Sub-mm Galaxies (SMG)", "Lyman Break Galaxies (LBG)", "Active Galactic Nuclei (AGN)/Quasars (QSO)")
 OTHER_KEYWORDS = ("Debris disks", "Exo-planets")
 # Every seventh cube of the embedded archive was observed for something else, and every ninth is not public.
 _OTHER, _PRIVATE = 7, 9
-Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Range = Annotated[tuple[Scale, Scale], AfterValidator(_rising)]
 
 
 class Sky(Section):
@@ -26,7 +26,9 @@ class Sky(Section):
     margin: Annotated[float, Field(ge=0), unit("channel")] = Field(
         10.0, description="No line is centred nearer to the ends of the band."
     )
-    spectral_index: tuple[float, float] = Field((-2.0, 2.0), description="Range of the continuum's spectral index.")
+    spectral_index: Annotated[tuple[float, float], AfterValidator(_rising)] = Field(
+        (-2.0, 2.0), description="Range of the continuum's spectral index."
+    )
     field: Fraction = Field(0.3, description="Sources lie within this share of the image's width from its middle.")
     apart: Annotated[float, Field(ge=0), unit("pix")] = Field(20.0, description="Sources are at least this far apart.")
     overlapping: Fraction = Field(
@@ -127,6 +129,13 @@ class Search(Section):
     )
 
 
+class Variant(Section):
+    """The chain with something exchanged, for one row of `ablation.csv`."""
+
+    models: dict[Name, Name] = Field({}, description="Which model stands in for which one of the chain.")
+    deblend: bool | None = Field(None, description="Stands in for `search.deblend`; null leaves it.")
+
+
 class Settings(SearchSettings):
     """The settings of the search for sources in cubes."""
 
@@ -134,6 +143,9 @@ class Settings(SearchSettings):
     examples: Examples = Examples()
     embedded: EmbeddedCubes = EmbeddedCubes()
     search: Search = Search()
+    variants: dict[Name, Variant] = Field(
+        {}, description="Other chains to compare this one with, a target outside `all`."
+    )
     peers: list[Literal["photutils", "pybdsf", "matched_filter_3d", "sofia"]] = Field(
         ["photutils", "matched_filter_3d", "pybdsf"],
         description="Classical source finders that `peers.csv` compares; SoFiA-2 needs its program on PATH.",
@@ -263,7 +275,7 @@ def search_file(path, networks, calibration, settings):
     file = open_cube(path, rest_frequency=rest)
     table = cube_search.search_file(file, networks, calibration, settings)
     channels, height, width = file.shape
-    ra, dec, radius = observed_disc(file.read(slice(channels // 2, channels // 2 + 1))[0], file.wcs, file.pixel_scale)
+    ra, dec, radius = observed_disc(file.middle(), file.wcs, file.pixel_scale)
     beam = {"beam_major": file.beam.major, "beam_minor": file.beam.minor}
     facts = {
         "channels": channels,

@@ -1,12 +1,14 @@
 """Tables that were made chunk by chunk."""
 
+from collections.abc import Sequence
+
 from astropy.table import Table, vstack
 
 from ..errors import UserError
 from ..files import read_table
 
 
-def read_chunks(paths: list[str], what: str, needed: list[str]) -> Table:
+def read_chunks(paths: list[str], what: str, needed: list[str], header: Sequence[str] = ()) -> Table:
     """Return the tables of all chunks as one, in the order given.
 
     Parameters
@@ -17,6 +19,8 @@ def read_chunks(paths: list[str], what: str, needed: list[str]) -> Table:
         What they hold, for errors.
     needed : list of str
         Columns that each of them must have.
+    header : sequence of str
+        Entries of the metadata that each of them must have.
 
     Returns
     -------
@@ -26,7 +30,7 @@ def read_chunks(paths: list[str], what: str, needed: list[str]) -> Table:
     Raises
     ------
     UserError
-        If a file cannot be read or lacks a column.
+        If a file cannot be read or lacks a column or an entry.
     """
     tables = []
     for path in paths:
@@ -34,6 +38,9 @@ def read_chunks(paths: list[str], what: str, needed: list[str]) -> Table:
         missing = [name for name in needed if name not in table.colnames]
         if missing:
             raise UserError(f"{path}: has no column `{missing[0]}`, so it is no table of {what}; make it again.")
+        missing = [name for name in header if name not in table.meta]
+        if missing:
+            raise UserError(f"{path}: has no `{missing[0]}` in its header, so it is no table of {what}; make it again.")
         tables.append(table)
     filled = [table for table in tables if len(table)] or tables[:1]
     joined = vstack(filled, metadata_conflicts="silent")

@@ -112,7 +112,7 @@ def section_settings(case: str, section: str, given: str | None):
             raise UserError(f"--settings: not valid JSON ({error}); give a file, or correct the text.") from error
     else:
         merged.add(read_yaml(Path(given)), given)
-    return _validated(_section_model(case_schema(case), section), merged)
+    return _validated(_section_model(case, section), merged)
 
 
 def parts_settings(case: str, sections: Iterable[str], given: str | None) -> SimpleNamespace:
@@ -173,7 +173,13 @@ def _models_named(settings: AnyCase) -> list[tuple[str, str]]:
     """Return the keys that name a model, and the name; the model that is tuned is the catalog's where none is named."""
     if isinstance(settings, SearchSettings):
         needed = [(f"needs.{dataset}", name) for dataset, names in settings.needs.items() for name in names]
-        return [*(("chain", name) for name in settings.chain), *needed]
+        instead = [
+            (f"variants.{variant}.models.{old}", name)
+            for variant, changes in getattr(settings, "variants", {}).items()
+            for old, new in changes.models.items()
+            for name in (old, new)
+        ]
+        return [*(("chain", name) for name in settings.chain), *needed, *instead]
     settings.tune.model = settings.tune.model or settings.catalog_model
     return [("catalog_model", settings.catalog_model), ("tune.model", settings.tune.model)]
 
@@ -187,11 +193,13 @@ def _check_version(merged: Merged) -> None:
         )
 
 
-def _section_model(model: type[BaseModel], section: str) -> type[BaseModel]:
+def _section_model(case: str, section: str) -> type[BaseModel]:
     """Return the model of a dotted path; below a mapping of names, any name has the mapping's model."""
-    kind = model
+    kind = case_schema(case)
     for key in section.split("."):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if key not in kind.model_fields:
+                raise UserError(f"--case {case}: it has no `{section}` settings; {_hint(key, list(kind.model_fields))}")
             kind = Archive if key == "archive" else kind.model_fields[key].annotation
         else:
             kind = kind.__args__[1]

@@ -237,9 +237,12 @@ def line_peaks(clean: np.ndarray, height: float) -> list[tuple[float, float]]:
 
 
 def fit_line(
-    spectrum: np.ndarray, noise: float, centre: float, width: float
+    spectrum: np.ndarray, noise: float, centre: float, width: float, least: float = 3.0
 ) -> tuple[float, float, float, float] | None:
-    """Fit a Gaussian and a sloping continuum to a line; return centre, FWHM and their errors, or None if it fails."""
+    """Fit a Gaussian and a sloping continuum to a line; return centre, FWHM and their errors, or None if it fails.
+
+    A line less high than `least` times the error of its height is none.
+    """
     z = np.arange(len(spectrum), dtype=float)
     near = np.isfinite(spectrum) & (np.abs(z - centre) <= 3 * width + 4)
     if near.sum() < 6:
@@ -260,9 +263,45 @@ def fit_line(
     except (RuntimeError, ValueError):
         return None
     errors = np.sqrt(np.diag(covariance))
-    if not np.isfinite(errors[:3]).all() or values[0] < 3 * errors[0]:
+    if not np.isfinite(errors[:3]).all() or values[0] < least * errors[0]:
         return None
     return float(values[1]), float(values[2]), float(errors[1]), float(errors[2])
+
+
+def without_line(spectrum: np.ndarray, z: float, line_fwhm: float) -> np.ndarray:
+    """Return a spectrum with the level beside a line in the line's place, out to two FWHM."""
+    line = window(z, 2 * line_fwhm, len(spectrum))
+    beside = window(z, 4 * line_fwhm, len(spectrum)) & ~line
+    return np.where(line, np.nanmedian(spectrum[beside] if beside.any() else spectrum), spectrum)
+
+
+def line_weights(rms: np.ndarray, z: float, line_fwhm: float, others: list[tuple[float, float]]) -> np.ndarray | None:
+    """Return the template of a line alone: its channels, less as much of those beside it.
+
+    What has no line there, such as a continuum, vanishes in the sum (`Cube.summed`).
+
+    Parameters
+    ----------
+    rms : numpy.ndarray, shape (channels,)
+    z, line_fwhm : float
+        Of the line [channel].
+    others : list of (float, float)
+        The same of other lines, whose channels are left out.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channels,), or None if no channel is left.
+    """
+    channels = len(rms)
+    inside = window(z, line_fwhm, channels)
+    beside = window(z, 6 * line_fwhm, channels) & ~window(z, 2 * line_fwhm, channels)
+    for other, width in others:
+        inside &= ~window(other, 0.75 * width, channels)
+        beside &= ~window(other, 1.5 * width, channels)
+    precision = np.where(np.isfinite(rms) & (rms > 0), 1 / np.maximum(rms, 1e-30) ** 2, 0.0)
+    if not (precision[inside].sum() > 0 and precision[beside].sum() > 0):
+        return None
+    return inside - beside * (precision[inside].sum() / precision[beside].sum())
 
 
 def window(z: float, line_fwhm: float, channels: int) -> np.ndarray:

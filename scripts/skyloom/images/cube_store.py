@@ -67,3 +67,21 @@ def count_cubes(path: str | Path) -> int:
             return len(file.get("cubes", {}))
     except OSError as error:
         raise UserError(f"{path}: cannot be read as simulated cubes ({error}); make it again.") from error
+
+
+def split_of(path: str | Path) -> str:
+    """Return which split the cubes of a shard are for.
+
+    Raises
+    ------
+    UserError
+        If the file does not tell.
+    """
+    import h5py
+
+    path = existing(path, "a shard of simulated cubes")
+    try:
+        with h5py.File(path) as file:
+            return str(file.attrs["split"])
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as simulated cubes ({error}); make it again.") from error

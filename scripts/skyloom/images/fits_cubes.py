@@ -47,7 +47,10 @@ _BLOCK = 2**24
 _FEWEST = 16
 """Values that a channel's noise is told from at least."""
 
-_BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, EOFError, zlib.error, lzma.LZMAError)
+BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, EOFError, zlib.error, lzma.LZMAError)
+"""What comes of reading a file that is broken."""
+
+_EMPTY = "No pixel holds a value: all are NaN or zero."
 
 
 @dataclass(frozen=True)
@@ -203,9 +206,24 @@ class CubeFile:
                 if values.size >= _FEWEST:
                     rms[channel] = mad_std(clip(values, masked=False))
         if not seen:
-            raise UnusableImage("No pixel holds a value: all are NaN or zero.")
+            raise UnusableImage(_EMPTY)
         rms[rms == 0] = np.nan
         return rms
+
+    def middle(self) -> np.ndarray:
+        """Return the observed channel that is nearest to the middle of the band, shape (height, width) [Jy/beam].
+
+        Raises
+        ------
+        UnusableImage
+            If no channel holds values.
+        """
+        middle = self.shape[0] // 2
+        for channel in sorted(range(self.shape[0]), key=lambda channel: abs(channel - middle)):
+            plane = self.read(slice(channel, channel + 1))[0]
+            if np.isfinite(plane).any():
+                return plane
+        raise UnusableImage(_EMPTY)
 
     @cached_property
     def data_sha256(self) -> str:
@@ -232,7 +250,7 @@ class CubeFile:
             return _physical(
                 self._cut(self._whole if self._store.kind == "whole" else self._map(), z, y, x), self._store
             )
-        except _BROKEN as error:
+        except BROKEN as error:
             raise UnusableImage("The file is broken or truncated: its pixels cannot be read.") from error
 
     def _cut(self, pixels, z: slice, y: slice, x: slice) -> np.ndarray:
@@ -372,7 +390,7 @@ def _first_image(path: Path) -> tuple[fits.Header, fits.Header, np.ndarray | Non
             if kind == "whole" and tiles:
                 raise UnusableImage("The file is compressed twice; unpack it once.")
             return header, primary, table, _Store(number, kind, shape, bitpix, where["datLoc"], scale, zero, blank)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise UnusableImage("The file is broken or truncated: it cannot be read as FITS.") from error
 
 

@@ -1,9 +1,19 @@
-"""What the networks of a chain are there for."""
+"""What the networks of a chain are there for, and the files that they and their calibration are in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import existing, read_json
 
 ROLES = {"maps": "map", "spectra": "lines"}
 """What a network gives that is trained on these examples; on others, it gives the quantity that it is trained for."""
+SEARCHING = ("map", "lines")
+"""Roles that no search of a cube can do without."""
+BEFORE = {"maps": (), "spectra": ("map",), "sources": ("map", "lines")}
+"""Roles of the networks that the predicted examples of a dataset are made with."""
+CALIBRATION = ("probability", "errors", "threshold", "identity", "models_sha256")
+"""What is in the file that calibrate_detections.py writes, and read by other steps."""
 
 
 def roles(models: Mapping[str, object]) -> dict[str, str]:
@@ -15,3 +25,68 @@ def roles(models: Mapping[str, object]) -> dict[str, str]:
         The models of the chain, by name.
     """
     return {ROLES.get(model.dataset, model.target): name for name, model in models.items()}
+
+
+def chain_files(given: Sequence[str], needed: Iterable[str] = ()) -> dict[str, Path]:
+    """Return the files of a chain's networks by their role.
+
+    Parameters
+    ----------
+    given : sequence of str
+        ROLE=FILE of each network.
+    needed : iterable of str
+        Roles that must be among them.
+
+    Raises
+    ------
+    UserError
+        If a role that is needed or a file is missing, or a text is not of this form.
+    """
+    files = {}
+    for text in given:
+        role, _, path = text.partition("=")
+        if not role or not path:
+            raise UserError(f"--models: `{text}` should be ROLE=FILE, such as map=blobs_0.keras.")
+        files[role] = existing(path, f"the network with the role `{role}`")
+    missing = [role for role in needed if role not in files]
+    if missing:
+        raise UserError(f"--models: no network has the role `{missing[0]}`; add {missing[0]}=FILE.")
+    return files
+
+
+def roles_before(dataset: str) -> tuple[str, ...]:
+    """Return the roles of the networks that the predicted examples of a dataset are made with.
+
+    Raises
+    ------
+    UserError
+        If there is no such dataset.
+    """
+    if dataset not in BEFORE:
+        raise UserError(f"--dataset: there is no `{dataset}`; it should be one of {', '.join(BEFORE)}.")
+    return BEFORE[dataset]
+
+
+def read_calibration(path: str | Path) -> dict:
+    """Return what calibrate_detections.py has written.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or holds something else.
+    """
+    return with_entries(read_json(path), CALIBRATION, path, "the calibration of a chain")
+
+
+def with_entries(value: object, needed: Iterable[str], path: str | Path, what: str) -> dict:
+    """Return the content of a JSON file if it has all entries that are needed; `what` says what it should hold.
+
+    Raises
+    ------
+    UserError
+        If it lacks one.
+    """
+    missing = [name for name in needed if not isinstance(value, dict) or name not in value]
+    if missing:
+        raise UserError(f"{path}: has no `{missing[0]}`, so it does not hold {what}; make it again.")
+    return value

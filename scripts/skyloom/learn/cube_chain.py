@@ -22,6 +22,38 @@ STEP = 16
 _RESIZED: dict[tuple, keras.Model] = {}
 MERGED = 2.0
 """Candidates nearer than this [pixel] at one frequency are one source."""
+LOOKS = 3
+"""How often lines are looked for in a spectrum, each time without those already found: the next are fainter."""
+FAINT = 5.0
+"""Least height, in errors, of the lines of a second look."""
+
+
+@dataclass
+class Filter:
+    """How the channels are weighed to see one source, and what the sum shows of it.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray, shape (channels,)
+        Template of `Cube.summed`.
+    shape : numpy.ndarray, shape (channels,)
+        Spectrum of what the sum shows, in any unit.
+    offset : float
+        Flux density of the source that the sum does not show [Jy].
+    others : list of Candidate
+        Other sources in the sum.
+    """
+
+    weights: np.ndarray
+    shape: np.ndarray
+    offset: float
+    others: list[search.Candidate]
+
+    def flux_unit(self, rms: np.ndarray, chosen: np.ndarray) -> float:
+        """Return the mean flux density [Jy] in the channels `chosen` for a sum of one."""
+        rms = np.asarray(rms, float)
+        norm = np.sqrt(np.nansum((self.weights / rms) ** 2))
+        return float(self.shape[chosen].mean() * norm / np.nansum(self.weights * self.shape / rms**2))
 
 
 @dataclass
@@ -90,23 +122,42 @@ def find_lines(cube: Cube, candidates: list, network: keras.Model, settings, res
     if len(cube.data) < FEWEST_CHANNELS:
         return candidates
     found = []
-    for number, (one, clean) in enumerate(zip(candidates, clean_spectra(candidates, network), strict=True)):
-        lines = _fitted(one, clean, settings)
+    for number, lines in enumerate(spectral_lines(candidates, network, settings)):
         found += _split(cube, candidates, number, lines, responses)
     found = _unique(found)
     give_spectra(cube, found, settings, responses)
-    for one, clean in zip(found, clean_spectra(found, network), strict=True):
-        lines = _fitted(one, clean, settings)
-        if np.isfinite(one.z) and lines:
+    for one, lines in zip(found, spectral_lines(found, network, settings), strict=True):
+        if np.isfinite(one.z):
             lines = sorted(lines, key=lambda line: abs(line[0] - one.z))
         _set_line(one, lines[0] if lines else None)
     return found
 
 
-def _fitted(one: search.Candidate, clean: np.ndarray, settings) -> list[tuple]:
-    """Return centre, FWHM and errors of the lines of a spectrum, the highest first."""
-    peaks = search.line_peaks(clean, settings.line_height)
-    fits = [search.fit_line(one.spectrum, one.noise, *peak) for peak in peaks]
+def spectral_lines(candidates: list, network: keras.Model, settings) -> list[list[tuple]]:
+    """Return centre, FWHM and errors of the lines of each candidate's spectrum, the highest first.
+
+    The network sees a spectrum by its own height, so that lines much fainter than the highest are lost in the first
+    look; they are found in the next, which is without those that are known.
+    """
+    found: list[list[tuple]] = [[] for _ in candidates]
+    left = dict(enumerate(candidates))
+    for look in range(LOOKS):
+        rest = {}
+        for (number, one), clean in zip(left.items(), clean_spectra(list(left.values()), network), strict=True):
+            lines = _fitted(one, clean, settings.line_height, FAINT if look else 3.0)
+            found[number] += lines
+            spectrum = one.spectrum
+            for z, line_fwhm, *_ in lines:
+                spectrum = search.without_line(spectrum, z, line_fwhm)
+            if lines:
+                rest[number] = replace(one, spectrum=spectrum)
+        left = rest
+    return found
+
+
+def _fitted(one: search.Candidate, clean: np.ndarray, height: float, least: float) -> list[tuple]:
+    """Return centre, FWHM and errors of the lines of a cleaned spectrum, the highest first."""
+    fits = [search.fit_line(one.spectrum, one.noise, *peak, least) for peak in search.line_peaks(clean, height)]
     return [fit for fit in fits if fit is not None]
 
 
@@ -121,7 +172,10 @@ def _split(cube: Cube, candidates: list, number: int, lines: list[tuple], respon
         return [replace(one, z=np.nan, line_fwhm=np.nan)]
     placed = []
     for line in lines:
-        found = search.focus(_line_only(cube, line[0], line[1]), candidates, number, responses, cube.beam)
+        weights = search.line_weights(cube.rms, *line[:2], [other[:2] for other in lines if other is not line])
+        if weights is None:
+            continue
+        found = search.focus(cube.summed(weights), candidates, number, responses, cube.beam)
         if found.snr >= 4 and np.hypot(found.x - one.x, found.y - one.y) < max(cube.beam[:2]):
             placed.append((line, found))
     if not placed:
@@ -143,16 +197,6 @@ def _split(cube: Cube, candidates: list, number: int, lines: list[tuple], respon
         _set_line(part, line)
         result.append(part)
     return result
-
-
-def _line_only(cube: Cube, z: float, fwhm: float) -> np.ndarray:
-    """Return the line's image in units of its noise, without what shines beside the line."""
-    inside = search.window(z, fwhm, len(cube.data))
-    beside = search.window(z, 6 * fwhm, len(cube.data)) & ~search.window(z, 2 * fwhm, len(cube.data))
-    template = inside.astype(float)
-    if beside.any():
-        template[beside] = -inside.sum() / beside.sum()
-    return cube.summed(template)
 
 
 def _unique(candidates: list) -> list:
@@ -177,18 +221,50 @@ def template(one: search.Candidate) -> np.ndarray:
     level = max(float(np.median(spectrum[~line])) if (~line).any() else 0.0, 0.0)
     if not line.any():
         return np.full(len(spectrum), max(level, one.noise / 10))
-    at = (np.arange(len(spectrum)) - one.z) * search.FWHM / one.line_fwhm
-    shape = np.exp(-0.5 * at**2)
+    shape = _gaussian(one, len(spectrum))
     height = max(float(np.sum((spectrum - level) * shape) / np.sum(shape**2)), one.noise / 2)
     return level + height * shape
 
 
-def focus_all(cube: Cube, candidates: list, responses: search.Responses) -> list[search.Focused]:
-    """Return each candidate alone, in the image that its own spectrum weighs."""
-    return [
-        search.focus(cube.summed(template(one)), candidates, number, responses, cube.beam)
-        for number, one in enumerate(candidates)
+def filter_of(cube: Cube, candidates: list, number: int) -> Filter:
+    """Return the filter of a candidate: its own spectrum, or its line alone where another source lies in its beam.
+
+    In the line alone, what lies over the source at other frequencies is not there at all, and need not be taken out.
+    """
+    one = candidates[number]
+    others = [other for other in candidates if other is not one]
+    over = [other for other in others if _over_each_other(one, other, cube.beam[0])]
+    if over:
+        lines = [(other.z, other.line_fwhm) for other in over if np.isfinite(other.z)]
+        weights = search.line_weights(cube.rms, one.z, one.line_fwhm, lines)
+        if weights is not None:
+            beside = ~search.window(one.z, 2 * one.line_fwhm, len(one.spectrum))
+            level = max(float(np.median(one.spectrum[beside])), 0.0) if beside.any() else 0.0
+            rest = [other for other in others if other not in over]
+            return Filter(weights, _gaussian(one, len(one.spectrum)), level, rest)
+    weights = template(one)
+    return Filter(weights, weights, 0.0, others)
+
+
+def _over_each_other(one: search.Candidate, other: search.Candidate, beam: float) -> bool:
+    """Return whether another source lies within the beam of one that has a line, and has none at its frequency."""
+    near = np.isfinite(one.z) and np.hypot(one.x - other.x, one.y - other.y) < beam
+    return near and not abs(one.z - other.z) <= (one.line_fwhm + other.line_fwhm) / 2
+
+
+def _gaussian(one: search.Candidate, channels: int) -> np.ndarray:
+    """Return a candidate's line with a height of one, shape (channels,)."""
+    return np.exp(-0.5 * ((np.arange(channels) - one.z) * search.FWHM / one.line_fwhm) ** 2)
+
+
+def focus_all(cube: Cube, candidates: list, responses: search.Responses) -> tuple[list[Filter], list[search.Focused]]:
+    """Return for each candidate its filter, and the image of it alone that the filter gives."""
+    filters = [filter_of(cube, candidates, number) for number in range(len(candidates))]
+    stamps = [
+        search.focus(cube.summed(used.weights), [one, *used.others], 0, responses, cube.beam)
+        for one, used in zip(candidates, filters, strict=True)
     ]
+    return filters, stamps
 
 
 def line_snr(cube: Cube, candidates: list, responses: search.Responses) -> np.ndarray:
@@ -237,13 +313,13 @@ def estimate(networks: Mapping[str, keras.Model], stamps: list[search.Focused]) 
 def characterise(cube: Cube, candidates: list, networks: Mapping, settings, responses: search.Responses) -> list[dict]:
     """Return one row a source with all that is measured; too faint ones are dropped."""
     for turn in range(ROUNDS):
-        stamps = focus_all(cube, candidates, responses)
+        filters, stamps = focus_all(cube, candidates, responses)
         snr = line_snr(cube, candidates, responses)
         kept = [number for number, value in enumerate(snr) if value >= settings.focused_snr]
         if len(kept) < len(candidates):
             candidates = [candidates[number] for number in kept]
             give_spectra(cube, candidates, settings, responses)
-            stamps, snr = focus_all(cube, candidates, responses), line_snr(cube, candidates, responses)
+            (filters, stamps), snr = focus_all(cube, candidates, responses), line_snr(cube, candidates, responses)
         if not candidates:
             return []
         values = estimate(networks, stamps)
@@ -255,18 +331,13 @@ def characterise(cube: Cube, candidates: list, networks: Mapping, settings, resp
         if turn < ROUNDS - 1:
             give_spectra(cube, candidates, settings, responses)
     return [
-        _row(cube, one, stamp, {key: float(value[number]) for key, value in values.items()}, float(snr[number]))
-        for number, (one, stamp) in enumerate(zip(candidates, stamps, strict=True))
+        _row(cube, one, used, stamp, {key: float(value[number]) for key, value in values.items()}, float(snr[number]))
+        for number, (one, used, stamp) in enumerate(zip(candidates, filters, stamps, strict=True))
     ]
 
 
-def _row(cube: Cube, one: search.Candidate, stamp: search.Focused, values: dict, snr: float) -> dict:
-    weights = template(one)
-    # From the filter's units to Jy: how much of the template there is, times its mean over the line's channels.
-    rms = np.asarray(cube.rms, float)
-    unit = np.sqrt(np.nansum((weights / rms) ** 2))
-    chosen = search.window(one.z, one.line_fwhm, len(weights))
-    mean = float(weights[chosen].mean())
+def _row(cube: Cube, one: search.Candidate, used: Filter, stamp: search.Focused, values: dict, snr: float) -> dict:
+    chosen = search.window(one.z, one.line_fwhm, len(cube.data))
     row = {"x": stamp.x, "y": stamp.y, "x_error": stamp.error, "y_error": stamp.error}
     row |= {"z": one.z, "line_fwhm": one.line_fwhm, "z_error": one.z_error, "line_fwhm_error": one.line_fwhm_error}
     row |= {"score": one.score, "snr": snr, "matched_snr": stamp.snr}
@@ -275,7 +346,8 @@ def _row(cube: Cube, one: search.Candidate, stamp: search.Focused, values: dict,
         for end in ("", "_error"):
             row[f"fwhm_major{end}"], row[f"fwhm_minor{end}"] = row[f"fwhm_minor{end}"], row[f"fwhm_major{end}"]
     if "flux" in values:
-        row |= {name: values[name] / unit * mean for name in ("flux", "flux_error")}
+        unit = used.flux_unit(cube.rms, chosen)
+        row |= {"flux": values["flux"] * unit + used.offset, "flux_error": values["flux_error"] * unit}
         line = ~chosen
         row["continuum"] = float(np.median(one.spectrum[line])) if np.isfinite(one.z) and line.any() else row["flux"]
         row["continuum_error"] = 1.2533 * one.noise / np.sqrt(max(line.sum() if np.isfinite(one.z) else len(line), 1))

@@ -159,16 +159,15 @@ def predicted_sources(cube: Cube, truth: Table, networks, settings, name: str) -
             one.shape = (row["fwhm_major"], row["fwhm_minor"], row["pa"])
     images, targets, ids = [], [], []
     cube_chain.give_spectra(cube, candidates, settings, responses)
-    for number, (one, stamp) in enumerate(
-        zip(candidates, cube_chain.focus_all(cube, candidates, responses), strict=True)
+    for number, (one, used, stamp) in enumerate(
+        zip(candidates, *cube_chain.focus_all(cube, candidates, responses), strict=True)
     ):
         row = _matched(one, truth)
         if row is None or stamp.snr < FAINTEST:
             continue
-        weights = cube_chain.template(one)
-        unit = np.sqrt(np.sum((weights / cube.rms) ** 2))
-        chosen = search.window(one.z, one.line_fwhm, len(weights))
-        flux = row["flux"] / float(weights[chosen].mean()) * unit / max(stamp.snr, 1.0)
+        unit = used.flux_unit(cube.rms, search.window(one.z, one.line_fwhm, len(cube.data)))
+        shown = row["flux"] if used.shape is used.weights else row["flux"] - row["continuum"]
+        flux = shown / unit / max(stamp.snr, 1.0)
         if not 0.1 < flux < 10:
             continue
         images.append(search.stamp_input(stamp))

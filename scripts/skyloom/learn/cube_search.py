@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..detect.line_search import window
 from ..images.cubes import Cube
 from ..images.fits import UnusableImage
-from ..images.fits_cubes import CubeFile, subcubes
+from ..images.fits_cubes import BROKEN, CubeFile, subcubes
 from . import detection_calibration
 from .cube_chain import detection_table, search_cube
 
@@ -46,13 +46,13 @@ UNITS = {
 
 
 def stored_beam(path: Path, pixels: tuple[float, float, float]) -> np.ndarray | None:
-    """Return the dirty beam that a file carries as an extension, or None."""
+    """Return the dirty beam that a file carries as an extension; None without one, or if it cannot be read."""
     try:
         with fits.open(path) as hdus:
             if DIRTY_BEAM not in hdus:
                 return None
             beam = np.asarray(hdus[DIRTY_BEAM].data, dtype=np.float32)
-    except OSError:
+    except BROKEN:
         return None
     good = beam.ndim == 2 and beam.shape[0] == beam.shape[1] and np.isfinite(beam).all()
     return beam if good and abs(beam[beam.shape[0] // 2, beam.shape[0] // 2] - 1) < 0.01 else None
@@ -109,10 +109,11 @@ def search_file(file: CubeFile, networks: Mapping, calibration: dict, settings) 
         )
         for row in search_cube(cube, networks, settings):
             if inside(cube, row):
-                rows.append(_placed(row, cube, part, zoom))
-    table = detection_table([{"cube": 0, **row} for row in merged(rows, size)])
+                rows.append(_placed(row, cube, part))
+    rows = merged(rows, size)
+    table = detection_table([{"cube": 0, **row} for row in rows])
     for name in ("peak_flux", "rms"):
-        table[name] = np.array([row[name] for row in merged(rows, size)], dtype=float)
+        table[name] = np.array([row[name] for row in rows], dtype=float)
     table = detection_calibration.apply(calibration, table)
     table["flags"] = np.array([";".join(flags_of(row, file, len(table), zoom, dirty)) for row in table], dtype=str)
     return table
@@ -150,8 +151,10 @@ def inside(cube: Cube, row: dict) -> bool:
     return bool(seen and np.isfinite(cube.data[:, y, x]).any())
 
 
-def _placed(row: dict, cube: Cube, part, zoom: float) -> dict:
+def _placed(row: dict, cube: Cube, part) -> dict:
     """Return a row in the pixels and channels of the whole file."""
+    # A resampled image has a whole number of pixels, so that its pixels are not quite those of the zoom asked for.
+    zoom = {axis: cube.data.shape[n] / (at.stop - at.start) for axis, n, at in (("y", 1, part.y), ("x", 2, part.x))}
     x, y = round(row["x"]), round(row["y"])
     chosen = window(row["z"], row["line_fwhm"], len(cube.data))
     near = cube.data[chosen, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
@@ -159,14 +162,14 @@ def _placed(row: dict, cube: Cube, part, zoom: float) -> dict:
     row["peak_flux"] = float(np.nanmax(np.nanmean(near, axis=0)))
     row["rms"] = float(np.sqrt(np.sum(np.asarray(cube.rms)[chosen] ** 2)) / chosen.sum())
     for axis, start in (("x", part.x.start), ("y", part.y.start)):
-        row[axis] = (row[axis] + 0.5) / zoom - 0.5 + start
-        row[f"{axis}_error"] /= zoom
+        row[axis] = (row[axis] + 0.5) / zoom[axis] - 0.5 + start
+        row[f"{axis}_error"] /= zoom[axis]
         for end in "01":
-            row[f"{axis}{end}"] = round(row[f"{axis}{end}"] / zoom + start)
+            row[f"{axis}{end}"] = round(row[f"{axis}{end}"] / zoom[axis] + start)
     for name in ("fwhm_major", "fwhm_minor"):
         if name in row:
-            row[name] /= zoom
-            row[f"{name}_error"] /= zoom
+            row[name] /= np.sqrt(zoom["x"] * zoom["y"])
+            row[f"{name}_error"] /= np.sqrt(zoom["x"] * zoom["y"])
     row["z"] += part.z.start
     row["z0"] += part.z.start
     row["z1"] += part.z.start
@@ -176,10 +179,11 @@ def _placed(row: dict, cube: Cube, part, zoom: float) -> dict:
 def merged(rows: list[dict], beam: float) -> list[dict]:
     """Return the rows without those that another, surer one in a neighbouring part stands for.
 
-    Two rows are one source within half a beam (FWHM in pixels) and, where both have a line, within its width.
+    Two rows are one source within half a beam (FWHM in pixels) and, where both have a line, within its width. One with
+    a line stands for one without: in the part that has no line, the source is seen by its continuum alone.
     """
     kept: list[dict] = []
-    for row in sorted(rows, key=lambda row: (-row["snr"], row["x"], row["y"])):
+    for row in sorted(rows, key=lambda row: (not np.isfinite(row["z"]), -row["snr"], row["x"], row["y"])):
         if not any(_same(row, other, beam) for other in kept):
             kept.append(row)
     return sorted(kept, key=lambda row: (row["y"], row["x"]))

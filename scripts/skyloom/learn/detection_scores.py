@@ -549,8 +549,8 @@ def comparison_table(results: dict[str, dict]) -> Table:
     astropy.table.Table
         detector, threshold; for the image (2d) and the cube (3d) completeness and purity, each with its ends _low
         and _high, and f1, at S/N of at least `LOWEST_SNR`; position_residual (median [pixel] at S/N of at least
-        `BRIGHT_SNR`), flux_within (share within 10 %) and separated (share of pairs), each with its ends;
-        seconds_per_cube [s].
+        `BRIGHT_SNR`), flux_within and sizes_within (shares within 10 %), pa_within (within 18 deg) and separated
+        (share of pairs), each with its ends; seconds_per_cube [s].
     """
     rows = [_comparison_row(name, scores) for name, scores in results.items()]
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
@@ -572,7 +572,8 @@ def _comparison_row(name: str, scores: dict) -> dict:
         row[f"f1_{where}"] = found["f1"]
     measured = scores["residuals"]
     row |= _ends("position_residual", measured["bright"]["position_residual"])
-    row |= _ends("flux_within", measured["all"]["flux_within"])
+    for name in ("flux_within", "sizes_within", "pa_within"):
+        row |= _ends(name, measured["all"][name])
     row |= _ends("separated", scores["pairs"]["share"])
     return {**row, "seconds_per_cube": scores["seconds_per_cube"]}
 

@@ -2,7 +2,7 @@
 
 from astropy.table import MaskedColumn, Table
 
-from .detection_scores import LOWEST_SNR
+from .detection_scores import BRIGHT_SNR, LOWEST_SNR
 
 
 def summary(scores: dict) -> Table:
@@ -55,4 +55,46 @@ def as_markdown(table: Table, cubes: int, sources: int, confidence: float) -> st
         known = not any(hasattr(row[key], "mask") for key in ("value", "low", "high"))
         text = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" if known else "not defined"
         lines.append(f"| {row['measure']} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+COMPARED = {
+    "completeness_2d": "completeness, image",
+    "purity_2d": "purity, image",
+    "completeness_3d": "completeness, cube",
+    "purity_3d": "purity, cube",
+    "position_residual": "position [pixel]",
+    "flux_within": "flux",
+    "sizes_within": "sizes",
+    "pa_within": "angle",
+    "separated": "pairs",
+    "seconds_per_cube": "s a cube",
+}
+"""Columns of the comparison that people see, and what they are called."""
+
+
+def comparison_markdown(table: Table, cubes: int, sources: int, purity: float) -> str:
+    """Return detectors side by side as a table in Markdown.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Of `skyloom.learn.detection_scores.comparison_table`.
+    cubes, sources : int
+        Of the test set.
+    purity : float
+        The one for which each threshold was chosen.
+    """
+    lines = [
+        f"Test set: {cubes} cubes with {sources} sources. Completeness and purity at S/N >= {LOWEST_SNR:g}; the",
+        f"threshold is that of a purity of {purity:.0%} on the validation cubes. Position: median residual at",
+        f"S/N >= {BRIGHT_SNR:g}. Flux and both sizes: share within 10 %, angle: within 18 deg, of the sources found.",
+        "Pairs: share of those overlapping in the image that are separated.",
+        "",
+        "| | " + " | ".join(COMPARED.values()) + " |",
+        "|---" * (len(COMPARED) + 1) + "|",
+    ]
+    for row in table:
+        cells = ["" if hasattr(row[name], "mask") else f"{row[name]:.3f}" for name in COMPARED]
+        lines.append(f"| {row['detector']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -139,6 +139,33 @@ class GaussianNLL(keras.losses.Loss):
         return 0.5 * (ops.exp(-log_variance) * (y_true[:, 0] - y_pred[:, 0]) ** 2 + log_variance)
 
 
+class StudentNLL(keras.losses.Loss):
+    """Negative log-likelihood of a value under Student's t, whose middle and log squared scale are predicted.
+
+    Parameters
+    ----------
+    degrees : float
+        Degrees of freedom; the fewer, the heavier the tails.
+
+    Notes
+    -----
+    A Gaussian's is ruled by the few examples that lie many errors off, such as sources with a neighbour that was not
+    seen: its errors grow until those fit, or its steps do. Here an outlier costs the logarithm of its distance (Lange
+    et al. 1989, doi:10.2307/2290063). The constant is left out, and the log is kept within `LOG_VARIANCE`.
+    """
+
+    def __init__(self, degrees: float = 4.0, name: str = "student_nll", **options):
+        """Set the degrees of freedom; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+        self.degrees = degrees
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for values (n, 1) and predictions (n, 2)."""
+        log_scale = ops.clip(y_pred[:, 1], *LOG_VARIANCE)
+        squared = ops.exp(-log_scale) * (y_true[:, 0] - y_pred[:, 0]) ** 2
+        return 0.5 * ((self.degrees + 1) * ops.log(1 + squared / self.degrees) + log_scale)
+
+
 class AngleNLL(keras.losses.Loss):
     """Negative log-likelihood of a position angle whose direction and log variance are predicted.
 
@@ -146,6 +173,8 @@ class AngleNLL(keras.losses.Loss):
     ----------
     pull : float
         How strongly the vector (c, s), of which only the direction matters, is held at length one.
+    outliers : float
+        Share of the angles that may be anything, so that these do not rule the rest.
 
     Notes
     -----
@@ -156,10 +185,11 @@ class AngleNLL(keras.losses.Loss):
     radians where that is small.
     """
 
-    def __init__(self, pull: float = 0.5, name: str = "angle_nll", **options):
-        """Set the pull; `options` are those of `keras.losses.Loss`."""
+    def __init__(self, pull: float = 0.5, outliers: float = 0.01, name: str = "angle_nll", **options):
+        """Set the pull and the share; `options` are those of `keras.losses.Loss`."""
         super().__init__(name=name, **options)
         self.pull = pull
+        self.outliers = outliers
 
     def call(self, y_true, y_pred):
         """Return the loss of each sample, shape (n,).
@@ -172,6 +202,8 @@ class AngleNLL(keras.losses.Loss):
         # 1 - cos is half the squared chord; as 1 minus the dot product it would be lost to rounding for small angles.
         chord = y_true - vector / length[:, None]
         likelihood = 0.5 * concentration * ops.sum(chord**2, axis=-1) + log_scaled_bessel(concentration)
+        # The uniform distribution has, without the same constant, a density of one.
+        likelihood = -ops.log((1 - self.outliers) * ops.exp(-likelihood) + self.outliers)
         return likelihood + self.pull * (length - 1) ** 2
 
 
@@ -217,6 +249,7 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "cross_entropy": CrossEntropy,
     "l1": L1,
     "gaussian_nll": GaussianNLL,
+    "student_nll": StudentNLL,
     "angle_nll": AngleNLL,
 }
 """The losses by their names in the configuration; called without arguments, each has its usual constants."""

@@ -8,7 +8,7 @@ from ..errors import UserError
 from .datasets import Samples
 from .predict import ORIENTATIONS, logits, oriented, outputs
 
-OUTPUTS = {"gaussian_nll": 2, "angle_nll": 3}
+OUTPUTS = {"gaussian_nll": 2, "student_nll": 2, "angle_nll": 3}
 """Numbers that a network gives for a loss with an error of its own; for any other loss as many as are asked for."""
 
 
@@ -84,10 +84,12 @@ class Estimation:
         self.settings = settings
 
     def check(self, training: Samples, validation: Samples) -> None:
-        """Raise a `UserError` if there is nothing to learn from or to choose by."""
+        """Raise a `UserError` if there is nothing to learn from or to choose by, or the network is of another kind."""
         for name, samples in (("training", training), ("validation", validation)):
             if not len(samples):
                 raise UserError(f"the {name} set is empty; simulate more cubes.")
+        kind = "sequence" if training.x.ndim == 3 else "map" if training.y.ndim == 4 else "value"
+        nets.check_task(self.settings.network, kind)
 
     def network(self, training: Samples) -> keras.Model:
         """Return the network, not compiled."""

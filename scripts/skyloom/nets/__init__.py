@@ -36,3 +36,21 @@ def source(name: str) -> Path:
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(files)}."
         raise UserError(f"`network`: there is no network `{name}`; {hint}")
     return files[name]
+
+
+def check_task(name: str, task: str) -> None:
+    """Make sure that a network of a chain does what it shall: a ``map``, a ``sequence``, or a ``value`` or more.
+
+    Raises
+    ------
+    UserError
+        If it does something else; the sentence names those that would do.
+    """
+    if _task(source(name).stem) != task:
+        fitting = [path.stem for path in sorted(Path(__file__).parent.glob("[a-z]*.py")) if _task(path.stem) == task]
+        raise UserError(f"`network`: `{name}` is not made for these examples; take one of {', '.join(fitting)}.")
+
+
+def _task(name: str) -> str | None:
+    """Return what a network of a chain gives, None for a classifier."""
+    return getattr(importlib.import_module(f".{name}", __package__), "TASK", None)

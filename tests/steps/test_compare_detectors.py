@@ -1,0 +1,89 @@
+import csv
+import re
+
+import pytest
+from cube_fixtures import CASE, SEARCH, step, write_pair
+
+from skyloom.errors import UserError
+from skyloom.files import read_table, write_table
+
+NAMES = ["chain", "peer"]
+
+
+def write_times(path, seconds):
+    path.write_text(f"stage,seconds\nmap,{seconds / 2}\nall,{seconds}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The detections of a chain and of a peer that misses more and says how long it took, in validation and test."""
+    folder = tmp_path_factory.mktemp("made")
+    files = {"seed": 7}
+    for split, seed in (("validation", 1), ("test", 5)):
+        truth, chain = write_pair(folder, split, 200, seed=seed, false=20, missed=4)
+        _, peer = write_pair(folder, f"{split}_peer", 200, seed=seed, false=20, missed=80)
+        table = read_table(peer)
+        table.meta["seconds_per_cube"] = 2.5
+        write_table(peer, table)
+        files |= {split: [chain, peer], f"{split}_truths": [truth]}
+    files["times"] = [write_times(folder / "times.csv", 0.5)]
+    return files
+
+
+def compare(folder, made, **changes):
+    paths = {name: folder / f"peers.{end}" for name, end in (("table", "csv"), ("text", "md"), ("figure", "png"))}
+    inputs = {"names": NAMES, "chains": ["chain"], **made} | changes
+    step("compare_detectors", case=CASE, settings=SEARCH, **inputs, **paths)
+    return {row["detector"]: row for row in csv.DictReader(paths["table"].open())}, paths
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, made):
+    return compare(tmp_path_factory.mktemp("compared"), made)
+
+
+def test_each_detector_has_a_row_of_its_own_scores(compared):
+    rows = compared[0]
+    assert list(rows) == NAMES
+    assert float(rows["chain"]["completeness_3d"]) > 0.9
+    assert 0.3 < float(rows["peer"]["completeness_3d"]) <= 120 / 200
+    for row in rows.values():
+        assert float(row["completeness_3d_low"]) <= float(row["completeness_3d"]) <= float(row["completeness_3d_high"])
+
+
+def test_seconds_are_those_of_the_files(compared):
+    assert [float(row["seconds_per_cube"]) for row in compared[0].values()] == [0.5, 2.5]
+
+
+def test_the_text_says_what_the_table_says(compared):
+    rows, paths = compared
+    lines = [line for line in paths["text"].read_text().splitlines() if line.startswith("| ")]
+    shown = {cells[1].strip(): [cell.strip() for cell in cells[2:-1]] for cells in (line.split("|") for line in lines)}
+    for name, row in rows.items():
+        assert shown[name][2] == f"{float(row['completeness_3d']):.3f}"
+        assert shown[name][-1] == f"{float(row['seconds_per_cube']):.3f}"
+    assert "10 cubes with 200 sources" in paths["text"].read_text()
+
+
+def test_a_detector_that_is_a_chain_is_calibrated(tmp_path, made, compared):
+    times = made["times"] * 2
+    rows, _ = compare(tmp_path, made, chains=NAMES, times=times)
+    assert rows["chain"] == compared[0]["chain"]
+    assert rows["peer"]["threshold"] != compared[0]["peer"]["threshold"]
+    assert float(rows["peer"]["seconds_per_cube"]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"chains": ["other"]}, "--chains: other is none of --names"),
+        ({"times": []}, "--times: should have all shards"),
+        ({"test_truths": ["a.ecsv", "b.ecsv"]}, "should have all shards of each of --names"),
+        ({"validation": ["a.ecsv"]}, "should have all shards of each of --names"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence_and_leave_no_file(tmp_path, made, changes, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        compare(tmp_path, made, **changes)
+    assert list(tmp_path.iterdir()) == []
