@@ -248,7 +248,7 @@ def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
     if wildcards.case in SEARCHED:
-        unused = ("models", "title", "peers", "variants")
+        unused = ("models", "title", "peers", "decoras", "variants")
         parts = {key: value for key, value in case.items() if key not in unused}
         parts["models"] = {name: case["models"][name] for name in case["chain"]}
     else:
@@ -407,6 +407,10 @@ def variant_models(wildcards):
 
 def variant_roles(wildcards):
     return in_roles(wildcards.case, variant_chain(wildcards))
+
+
+def decoras_models(wildcards):
+    return chain_files(wildcards.case, CASES[wildcards.case].decoras)
 
 
 def variant_search(wildcards):

@@ -22,6 +22,31 @@ rule detect_with_peer:
         "python {input.script} --peer {wildcards.peer} --cubes {input.cubes} --output {output.detections} > {log:q} 2>&1"
 
 
+rule detect_with_decoras:
+    input:
+        models=decoras_models,
+        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        script="scripts/detect_with_decoras.py",
+        library=library("scripts/detect_with_decoras.py"),
+    output:
+        detections="<results>/{case}/peers/decoras_{split}_{shard}.ecsv",
+    log:
+        "<logs>/{case}/detect_with_decoras_{split}_{shard}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/detect_with_decoras_{split}_{shard}.tsv"
+    conda:
+        "../envs/detect_with_decoras.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(30, 0.1),
+    params:
+        settings=settings("search"),
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --models {input.models}"
+        " --cubes {input.cubes} --output {output.detections} > {log:q} 2>&1"
+
+
 rule compare_detectors:
     input:
         validation=detector_files("peers", "validation"),

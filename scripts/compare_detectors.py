@@ -46,7 +46,7 @@ def main(argv=None):
     needed = ["cube", "x", "y", "score", "snr"]
     truth = read_chunks(args.test_truths, "truth", needed[:3])
     known = read_chunks(args.validation_truths, "truth", needed[:3])
-    results = {}
+    results, times = {}, {}
     for number, name in enumerate(args.names):
         paths = args.test[number * shards : (number + 1) * shards]
         count = len(args.validation_truths)
@@ -68,7 +68,8 @@ def main(argv=None):
         cubes = sum(meta["cubes"] for meta in metas)
         if name in args.chains:
             first = args.chains.index(name) * shards
-            seconds = [seconds_a_cube(read_table(path, "times")) for path in args.times[first : first + shards]]
+            times[name] = [seconds_of(read_table(path, "times")) for path in args.times[first : first + shards]]
+            seconds = [stages["all"] for stages in times[name]]
         else:
             seconds = [meta["seconds_per_cube"] for meta in metas]
         results[name] = detection_scores.detector_scores(
@@ -83,15 +84,15 @@ def main(argv=None):
     table = detection_scores.comparison_table(results)
     write_table(args.table, table)
     with written_whole(args.text) as part:
-        part.write_text(comparison_markdown(table, cubes, len(truth), settings.purity))
+        part.write_text(comparison_markdown(table, cubes, len(truth), settings.purity, times.get(args.names[0])))
     style.save(args.figure, detections.completeness_purity(results))
     for row in table:
         say(f"{row['detector']}: completeness {row['completeness_3d']:.3f}, purity {row['purity_3d']:.3f} in the cube")
 
 
-def seconds_a_cube(times):
-    """Return the seconds a cube that all stages took together."""
-    return float(times["seconds"][list(times["stage"]).index("all")])
+def seconds_of(times):
+    """Return the seconds a cube of each stage, and of all of them."""
+    return {str(row["stage"]): float(row["seconds"]) for row in times}
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def test_the_text_says_what_the_table_says(compared):
         assert shown[name][2] == f"{float(row['completeness_3d']):.3f}"
         assert shown[name][-1] == f"{float(row['seconds_per_cube']):.3f}"
     assert "10 cubes with 200 sources" in paths["text"].read_text()
+    assert "`chain` searches 2.0 cubes/s on one core (map 0.250 s)" in paths["text"].read_text()
 
 
 def test_a_detector_that_is_a_chain_is_calibrated(tmp_path, made, compared):

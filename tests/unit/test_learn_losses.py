@@ -148,6 +148,13 @@ def test_student_nll_is_the_likelihood_of_students_t(truth, middle, log_scale, d
     assert found == pytest.approx(exact - constant, rel=1e-4, abs=1e-4)
 
 
+def test_msle_is_that_of_the_logarithms_of_one_plus_the_value():
+    random = np.random.default_rng(8)
+    y, found = random.uniform(0, 1, (2, 3, 8, 8, 1))
+    wanted = np.mean((np.log(1 + y) - np.log(1 + found)) ** 2)
+    assert value(LOSSES["msle"](), y, found) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_an_outlier_costs_student_nll_little():
     far = [value(LOSSES[name](), [[3.0]], [[0.0, -8.0]]) for name in ("gaussian_nll", "student_nll")]
     assert far[0] > 10_000 and far[1] < 30
@@ -197,5 +204,14 @@ def test_the_bessel_function_is_that_of_scipy():
 
 
 def test_the_names_are_those_of_the_configuration():
-    assert set(LOSSES) == {"l1_ssim", "focal", "cross_entropy", "l1", "gaussian_nll", "student_nll", "angle_nll"}
+    assert set(LOSSES) == {
+        "l1_ssim",
+        "focal",
+        "cross_entropy",
+        "l1",
+        "gaussian_nll",
+        "student_nll",
+        "angle_nll",
+        "msle",
+    }
     assert all(LOSSES[name]().name == name for name in LOSSES)

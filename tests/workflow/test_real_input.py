@@ -29,7 +29,7 @@ def rows(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     project = finished.copy(folder / "skyloom")
     extra = folder / "local.yaml"
-    extra.write_text(f"archive: {{service: local, local: {{folder: {DATA}}}}}\n")
+    extra.write_text(f"{{run: {{cases: [disk_winds]}}, archive: {{service: local, local: {{folder: {DATA}}}}}}}\n")
     project.snakemake("results/tiny/catalog.csv", "--cores", "2", configs=[extra])
     return Table.read(project.path / "results/tiny/catalog.ecsv")
 

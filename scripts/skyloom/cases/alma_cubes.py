@@ -146,9 +146,12 @@ class Settings(SearchSettings):
     variants: dict[Name, Variant] = Field(
         {}, description="Other chains to compare this one with, a target outside `all`."
     )
-    peers: list[Literal["photutils", "pybdsf", "matched_filter_3d", "sofia"]] = Field(
-        ["photutils", "matched_filter_3d", "pybdsf"],
-        description="Classical source finders that `peers.csv` compares; SoFiA-2 needs its program on PATH.",
+    peers: list[Literal["photutils", "pybdsf", "matched_filter_3d", "decoras", "sofia"]] = Field(
+        ["photutils", "matched_filter_3d", "pybdsf", "decoras"],
+        description="Other source finders that `peers.csv` compares; SoFiA-2 needs its program on PATH.",
+    )
+    decoras: Annotated[list[Name], Field(min_length=2, max_length=2)] = Field(
+        description="The two models on whose maps a source of DECORAS has to be."
     )
 
 

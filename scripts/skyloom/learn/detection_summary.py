@@ -73,7 +73,9 @@ COMPARED = {
 """Columns of the comparison that people see, and what they are called."""
 
 
-def comparison_markdown(table: Table, cubes: int, sources: int, purity: float) -> str:
+def comparison_markdown(
+    table: Table, cubes: int, sources: int, purity: float, stages: list[dict[str, float]] | None = None
+) -> str:
     """Return detectors side by side as a table in Markdown.
 
     Parameters
@@ -84,6 +86,8 @@ def comparison_markdown(table: Table, cubes: int, sources: int, purity: float) -
         Of the test set.
     purity : float
         The one for which each threshold was chosen.
+    stages : list of dict of str to float, optional
+        For each shard the seconds a cube of each stage of the first detector, and of ``all`` of them.
     """
     lines = [
         f"Test set: {cubes} cubes with {sources} sources. Completeness and purity at S/N >= {LOWEST_SNR:g}; the",
@@ -97,4 +101,8 @@ def comparison_markdown(table: Table, cubes: int, sources: int, purity: float) -
     for row in table:
         cells = ["" if hasattr(row[name], "mask") else f"{row[name]:.3f}" for name in COMPARED]
         lines.append(f"| {row['detector']} | " + " | ".join(cells) + " |")
+    if stages:
+        mean = {name: sum(shard[name] for shard in stages) / len(stages) for name in stages[0]}
+        each = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in mean.items() if name != "all")
+        lines += ["", f"`{table['detector'][0]}` searches {1 / mean['all']:.1f} cubes/s on one core ({each})."]
     return "\n".join(lines) + "\n"

@@ -26,6 +26,18 @@ class L1(keras.losses.Loss):
         return _mean(ops.abs(y_true - y_pred))
 
 
+class MSLE(keras.losses.Loss):
+    """Mean squared difference of the logarithms of one plus the value."""
+
+    def __init__(self, name: str = "msle", **options):
+        """Name the loss; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for values above minus one."""
+        return _mean((ops.log1p(y_true) - ops.log1p(y_pred)) ** 2)
+
+
 class L1SSIM(keras.losses.Loss):
     """Mean absolute difference plus one minus the structural similarity of two maps.
 
@@ -248,6 +260,7 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "focal": Focal,
     "cross_entropy": CrossEntropy,
     "l1": L1,
+    "msle": MSLE,
     "gaussian_nll": GaussianNLL,
     "student_nll": StudentNLL,
     "angle_nll": AngleNLL,
