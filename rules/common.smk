@@ -285,14 +285,11 @@ def catalog_dataset(wildcards):
     return f"<results>/{wildcards.case}/datasets/{case.models[case.catalog_model].dataset}.h5"
 
 
-def several_settings(*sections):
-    """Return a params function: sections of the case's settings as JSON, and nothing else of the config."""
-
-    def value(wildcards):
-        node = CONFIG["cases"][wildcards.case]
-        return json.dumps({section: node[section] for section in sections}, sort_keys=True)
-
-    return value
+def archived_settings(wildcards):
+    """Return what the cubes of the embedded archive depend on as JSON: the other cubes' number is no part of it."""
+    node = CONFIG["cases"][wildcards.case]
+    simulate = {key: node["simulate"][key] for key in ("sky", "observation")}
+    return json.dumps({"simulate": simulate, "embedded": node["embedded"]}, sort_keys=True)
 
 
 def one_of(names):

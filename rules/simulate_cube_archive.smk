@@ -23,7 +23,7 @@ rule simulate_cube_archive:
         mem_mb=memory(1000),
         runtime=minutes(10, 0.1, of=shard_fields),
     params:
-        settings=several_settings("simulate", "embedded"),
+        settings=archived_settings,
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --all-settings {params.settings:q} --seed {params.seed}"

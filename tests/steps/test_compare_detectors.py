@@ -49,6 +49,7 @@ def test_each_detector_has_a_row_of_its_own_scores(compared):
     assert float(rows["chain"]["completeness_3d"]) > 0.9
     assert 0.3 < float(rows["peer"]["completeness_3d"]) <= 120 / 200
     for row in rows.values():
+        assert float(row["f1_3d"]) <= float(row["best_f1_3d"]) <= 1
         assert float(row["completeness_3d_low"]) <= float(row["completeness_3d"]) <= float(row["completeness_3d_high"])
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from .conftest import ROOT, TINY, environment
-from .test_workflow import RESULTS, edited
+from .test_workflow import CASES, RESULTS, edited
 
 TABLE = f"{RESULTS}/resources.csv"
 
@@ -42,18 +42,18 @@ def test_requests_grow_with_the_input_and_the_attempt(finished, clean_project):
     without = clean_project("without").snakemake("-n")
     first, second = (finished.snakemake("-n", "--forceall", "--attempt", attempt) for attempt in "12")
     for rule in ("augment", "build_dataset", "infer", "train"):
-        (empty, *_), (one, *_), (two, *_) = (requests(text, rule) for text in (without, first, second))
+        # A case's smallest job may have next to no input.
+        empty, one, two = (requests(text, rule)[-1] for text in (without, first, second))
         assert one[0] > empty[0], rule
         assert two == (2 * one[0], 2 * one[1])
 
 
-@pytest.mark.parametrize(
-    "configs", [["alma_archive.yaml"], ["full.yaml"], ["full.yaml", "alma_archive.yaml"]], ids="+".join
-)
-def test_an_archive_of_50_000_files_makes_fewer_than_500_jobs(clean_project, tmp_path, configs):
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("configs", [["alma_archive.yaml"], ["full.yaml", "alma_archive.yaml"]], ids="+".join)
+def test_an_archive_of_50_000_files_makes_fewer_than_500_jobs(clean_project, tmp_path, configs, case):
     # Chunks and shards are fixed, so the number of jobs is that of any number of files.
     fields = tmp_path / "fields.yaml"
-    fields.write_text("cases: {disk_winds: {embedded: {fields: 50000}}}\n")
+    fields.write_text(f"{{run: {{cases: [{case}]}}, cases: {{{case}: {{embedded: {{fields: 50000}}}}}}}}\n")
     given = [*(f"config/presets/{name}" for name in configs), str(fields)]
     command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", *given]
     done = subprocess.run(command, cwd=clean_project("large").path, capture_output=True, text=True, check=True)
@@ -105,7 +105,7 @@ def test_a_plan_names_jobs_reasons_and_cost(finished, tmp_path):
     assert rows["train"][4:] == ["history", "after", "other", "jobs", "(2)"]
     assert 0 < float(rows["train"][2]) < float(rows["total"][2]) < 0.5
     assert "  crop: settings changed: view 24.0 -> 5.0 (2 jobs)\n" in said
-    assert "  acknowledge: input updated: scripts/acknowledge.py\n" in said
+    assert "  acknowledge: input updated: scripts/acknowledge.py (2 jobs)\n" in said
     assert re.search(r"^About \d+ (s|min) with --cores 2\.$", said, re.M)
 
 

@@ -547,10 +547,10 @@ def comparison_table(results: dict[str, dict]) -> Table:
     Returns
     -------
     astropy.table.Table
-        detector, threshold; for the image (2d) and the cube (3d) completeness and purity, each with its ends _low
-        and _high, and f1, at S/N of at least `LOWEST_SNR`; position_residual (median [pixel] at S/N of at least
-        `BRIGHT_SNR`), flux_within and sizes_within (shares within 10 %), pa_within (within 18 deg) and separated
-        (share of pairs), each with its ends; seconds_per_cube [s].
+        detector, threshold; for the image (2d) and the cube (3d), at S/N of at least `LOWEST_SNR`, completeness and
+        purity, each with its ends _low and _high, f1, and best_f1 at any threshold; position_residual (median [pixel]
+        at S/N of at least `BRIGHT_SNR`), flux_within and sizes_within (shares within 10 %), pa_within (within 18 deg)
+        and separated (share of pairs), each with its ends; seconds_per_cube [s].
     """
     rows = [_comparison_row(name, scores) for name, scores in results.items()]
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
@@ -570,12 +570,19 @@ def _comparison_row(name: str, scores: dict) -> dict:
         found = scores[where]["detectable"]
         row |= _ends(f"completeness_{where}", found["completeness"]) | _ends(f"purity_{where}", found["purity"])
         row[f"f1_{where}"] = found["f1"]
+        row[f"best_f1_{where}"] = best_f1(scores[f"curve_{where}"])
     measured = scores["residuals"]
     row |= _ends("position_residual", measured["bright"]["position_residual"])
     for name in ("flux_within", "sizes_within", "pa_within"):
         row |= _ends(name, measured["all"][name])
     row |= _ends("separated", scores["pairs"]["share"])
     return {**row, "seconds_per_cube": scores["seconds_per_cube"]}
+
+
+def best_f1(points: dict[str, list[float]]) -> float | None:
+    """Return the highest harmonic mean of completeness and purity at any threshold of a `curve`, None without one."""
+    pairs = zip(points["completeness"], points["purity"], strict=True)
+    return max((2 * both[0] * both[1] / sum(both) for both in pairs if sum(both)), default=None)
 
 
 def _ends(name: str, interval: dict) -> dict:
