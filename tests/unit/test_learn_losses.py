@@ -14,7 +14,7 @@ import keras  # noqa: E402  (it reads its environment when it is imported)
 from skyloom.learn import losses  # noqa: E402
 from skyloom.learn.losses import LOSSES  # noqa: E402
 
-MAPS = ("l1_ssim", "focal", "cross_entropy", "l1")
+MAPS = ("l1_ssim", "msle", "focal", "cross_entropy", "l1")
 HALF_LOG_2_PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -28,7 +28,7 @@ def samples(name, count, seed):
     random = np.random.default_rng(seed)
     if name in MAPS:
         return centres(random, count), random.uniform(0.01, 0.99, (count, 16, 20, 1))
-    if name == "gaussian_nll":
+    if name in ("gaussian_nll", "student_nll"):
         return random.normal(size=(count, 1)), random.normal(size=(count, 2))
     twice = random.uniform(0, 2 * np.pi, count)
     return np.stack([np.cos(twice), np.sin(twice)], axis=1), random.normal(size=(count, 3))
