@@ -90,7 +90,7 @@ class Simulate(Section):
 class Examples(Section):
     """How many simulated examples train each network before it is fine-tuned on cubes."""
 
-    maps: Count = Field(300, description="Images summed over frequency.")
+    maps: Count = Field(800, description="Images summed over frequency.")
     spectra: Count = Field(2000, description="Spectra of sources.")
     sources: Count = Field(4000, description="Focused images of single sources.")
     validation: Fraction = Field(0.15, description="As many more, as a share, choose the epoch.")
