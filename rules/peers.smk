@@ -65,6 +65,8 @@ rule compare_detectors:
             labels={"table": "classical peers"},
         ),
         text="<results>/{case}/peers.md",
+        by_snr="<results>/{case}/peers_snr.csv",
+        by_snr_text="<results>/{case}/peers_snr.md",
         figure=report(
             "<results>/{case}/plots/peers.png",
             caption="../report/peers.rst",
@@ -90,7 +92,8 @@ rule compare_detectors:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
         " --names {params.names} --chains chain --validation {input.validation} --test {input.test}"
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
-        " --times {input.times} --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"
+        " --times {input.times} --table {output.table} --text {output.text}"
+        " --by-snr {output.by_snr} --by-snr-text {output.by_snr_text} --figure {output.figure} > {log:q} 2>&1"
 
 
 rule detect_with_variant:
@@ -139,6 +142,8 @@ rule compare_variants:
             labels={"table": "variants of the chain"},
         ),
         text="<results>/{case}/ablation.md",
+        by_snr="<results>/{case}/ablation_snr.csv",
+        by_snr_text="<results>/{case}/ablation_snr.md",
         figure=report(
             "<results>/{case}/plots/ablation.png",
             caption="../report/variants.rst",
@@ -166,4 +171,5 @@ rule compare_variants:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
         " --names {params.names} --chains {params.names} --validation {input.validation} --test {input.test}"
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
-        " --times {input.times} --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"
+        " --times {input.times} --table {output.table} --text {output.text}"
+        " --by-snr {output.by_snr} --by-snr-text {output.by_snr_text} --figure {output.figure} > {log:q} 2>&1"

@@ -1,7 +1,7 @@
 """Put detectors side by side on the same test cubes, with the same matching.
 
 The threshold of each is chosen on the validation cubes for the same purity, after those that are chains of networks are
-calibrated there. Writes a table (CSV, Markdown), and a figure of completeness and purity against S/N (PNG).
+calibrated there. Writes a table, another of completeness and purity against S/N (CSV, Markdown), and a figure (PNG).
 """
 
 from skyloom.cli import run, say, step_parser, step_settings
@@ -19,6 +19,8 @@ def main(argv=None):
     parser.add_argument("--times", nargs="*", default=[], help="of all test shards of each of --chains in turn (CSV)")
     parser.add_argument("--table", required=True, help="one row a detector (CSV)")
     parser.add_argument("--text", required=True, help="the same for people (Markdown)")
+    parser.add_argument("--by-snr", required=True, help="completeness and purity against S/N (CSV)")
+    parser.add_argument("--by-snr-text", required=True, help="the same for people (Markdown)")
     parser.add_argument("--figure", required=True, help="completeness and purity against S/N (PNG)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
@@ -30,7 +32,7 @@ def main(argv=None):
     from skyloom.errors import UserError
     from skyloom.files import read_table, write_table, written_whole
     from skyloom.learn import detection_calibration, detection_scores
-    from skyloom.learn.detection_summary import comparison_markdown
+    from skyloom.learn.detection_summary import comparison_markdown, snr_markdown
     from skyloom.plots import detections, style
     from skyloom.seeds import generator
 
@@ -83,6 +85,10 @@ def main(argv=None):
         )
     table = detection_scores.comparison_table(results)
     write_table(args.table, table)
+    by_snr = detection_scores.snr_table(results)
+    write_table(args.by_snr, by_snr)
+    with written_whole(args.by_snr_text) as part:
+        part.write_text(snr_markdown(by_snr))
     with written_whole(args.text) as part:
         part.write_text(comparison_markdown(table, cubes, len(truth), settings.purity, times.get(args.names[0])))
     style.save(args.figure, detections.completeness_purity(results))

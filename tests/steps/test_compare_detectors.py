@@ -32,7 +32,8 @@ def made(tmp_path_factory):
 
 
 def compare(folder, made, **changes):
-    paths = {name: folder / f"peers.{end}" for name, end in (("table", "csv"), ("text", "md"), ("figure", "png"))}
+    ends = {"table": "csv", "text": "md", "by_snr": "snr.csv", "by_snr_text": "snr.md", "figure": "png"}
+    paths = {name: folder / f"peers.{end}" for name, end in ends.items()}
     inputs = {"names": NAMES, "chains": ["chain"], **made} | changes
     step("compare_detectors", case=CASE, settings=SEARCH, **inputs, **paths)
     return {row["detector"]: row for row in csv.DictReader(paths["table"].open())}, paths
@@ -51,6 +52,23 @@ def test_each_detector_has_a_row_of_its_own_scores(compared):
     for row in rows.values():
         assert float(row["f1_3d"]) <= float(row["best_f1_3d"]) <= 1
         assert float(row["completeness_3d_low"]) <= float(row["completeness_3d"]) <= float(row["completeness_3d_high"])
+
+
+def test_a_table_has_completeness_and_purity_against_snr_of_every_detector(compared):
+    rows, paths = compared
+    by_snr = list(csv.DictReader(paths["by_snr"].open()))
+    for name in NAMES:
+        *bins, whole = [row for row in by_snr if row["detector"] == name]
+        assert whole["snr_high"] == "" and whole["completeness_3d"] == rows[name]["completeness_3d"]
+        assert sum(int(row["sources"]) for row in bins) == int(whole["sources"]) == 200
+        share = sum(float(row["completeness_3d"] or 0) * int(row["sources"]) for row in bins) / 200
+        assert share == pytest.approx(float(whole["completeness_3d"]))
+        for row in bins:
+            if row["completeness_3d"]:
+                low, value, high = (float(row[f"completeness_3d{end}"]) for end in ("_low", "", "_high"))
+                assert low <= value <= high
+    text = paths["by_snr_text"].read_text()
+    assert f"| S/N | sources | {' | '.join(NAMES)} |" in text and "| >= 5 | 200 |" in text
 
 
 def test_seconds_are_those_of_the_files(compared):

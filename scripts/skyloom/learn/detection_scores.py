@@ -552,7 +552,42 @@ def comparison_table(results: dict[str, dict]) -> Table:
         at S/N of at least `BRIGHT_SNR`), flux_within and sizes_within (shares within 10 %), pa_within (within 18 deg)
         and separated (share of pairs), each with its ends; seconds_per_cube [s].
     """
-    rows = [_comparison_row(name, scores) for name, scores in results.items()]
+    return _with_masks([_comparison_row(name, scores) for name, scores in results.items()])
+
+
+def snr_table(results: dict[str, dict]) -> Table:
+    """Return completeness and purity of the detectors against S/N, masked where they are not defined.
+
+    Parameters
+    ----------
+    results : dict of str to dict
+        Name of a detector and its `detector_scores`.
+
+    Returns
+    -------
+    astropy.table.Table
+        One row a detector and bin of S/N, then one for all from `LOWEST_SNR` on, without an upper end: detector,
+        snr_low, snr_high; for the image (2d) and the cube (3d) completeness and purity, each with its ends _low and
+        _high; sources and detections (numbers; of the 3d columns). Sources are binned by their true S/N, detections by
+        their own (`completeness_purity`).
+    """
+    rows = []
+    for name, scores in results.items():
+        flat, deep = scores["2d"], scores["3d"]
+        whole = {"low": deep["lowest_snr"], "high": None}
+        for image, cube in zip(
+            [*flat["bins"], flat["detectable"] | whole], [*deep["bins"], deep["detectable"] | whole], strict=True
+        ):
+            row = {"detector": name, "snr_low": cube["low"], "snr_high": cube["high"]}
+            for where, found in (("2d", image), ("3d", cube)):
+                for key in ("completeness", "purity"):
+                    row |= _ends(f"{key}_{where}", found[key])
+            rows.append(row | {"sources": cube["sources"], "detections": cube["detections"]})
+    return _with_masks(rows)
+
+
+def _with_masks(rows: list[dict]) -> Table:
+    """Return rows as a table, masked where a value is None."""
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     return Table(
         {

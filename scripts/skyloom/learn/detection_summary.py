@@ -58,6 +58,34 @@ def as_markdown(table: Table, cubes: int, sources: int, confidence: float) -> st
     return "\n".join(lines) + "\n"
 
 
+def snr_markdown(table: Table) -> str:
+    """Return `skyloom.learn.detection_scores.snr_table` in Markdown: completeness and purity in the cube.
+
+    Each cell has both, with their intervals.
+    """
+    names = list(dict.fromkeys(table["detector"]))
+    lines = [
+        "Completeness against true S/N, then purity against the detections' own S/N, in the cube.",
+        "",
+        "| S/N | sources | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    first = table[table["detector"] == names[0]]
+    for number, head in enumerate(first):
+        rows = [table[table["detector"] == name][number] for name in names]
+        cells = [f"{_interval(row, 'completeness_3d')}; {_interval(row, 'purity_3d')}" for row in rows]
+        beyond = hasattr(head["snr_high"], "mask") or head["snr_high"] == float("inf")
+        bins = f">= {head['snr_low']:g}" if beyond else f"{head['snr_low']:g} to {head['snr_high']:g}"
+        lines.append(f"| {bins} | {head['sources']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(row, name: str) -> str:
+    if hasattr(row[name], "mask"):
+        return "none"
+    return f"{row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
+
+
 COMPARED = {
     "completeness_2d": "completeness, image",
     "purity_2d": "purity, image",
