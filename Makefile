@@ -57,7 +57,7 @@ test-slurm: setup  ## the workflow on a real Slurm on loopback (needs Debian and
 lint: setup  ## format and lint, as the tests check them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile rules workflow/Snakefile
 	$(BIN)/snakemake --lint
 
 docs: setup  ## docs/configuration.md from the schema, docs/catalog.md from the columns

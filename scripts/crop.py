@@ -29,6 +29,7 @@ OBJECT_UNITS = {
     "pixel_scale": "arcsec",
     "observed_fraction": None,
 }
+COUNTS = ("n_objects", "n_segments", "width", "height")
 FIELD_UNITS = {
     "ra": "deg",
     "dec": "deg",
@@ -52,6 +53,7 @@ def main(argv=None):
 
     from skyloom import __version__
     from skyloom.archive.manifest import read_manifest
+    from skyloom.catalog.tables import fields_table
     from skyloom.config.identity import settings_hash
     from skyloom.files import write_table
     from skyloom.images.store import write_cutouts
@@ -67,7 +69,7 @@ def main(argv=None):
     attrs = {"case": args.case, "config_hash": settings_hash(settings), "version": __version__}
     write_cutouts(args.cutouts, cutouts_of(objects, found, settings.size), attrs)
     write_table(args.objects, objects_table(objects))
-    write_table(args.fields, fields_table(fields))
+    write_table(args.fields, fields_table(fields, COUNTS, FIELD_UNITS))
     dropped = sum(field["status"] == "dropped" for field in fields)
     say(f"{len(fields)} files: {len(fields) - dropped} kept, {dropped} dropped; {len(objects)} objects")
 
@@ -177,22 +179,6 @@ def objects_table(records: list[dict]):
         kind = str if name in text else bool if name == "simulated" else float
         values = np.array([kind(record[name]) for record in records], dtype=kind)
         table[name] = Column(values, unit=OBJECT_UNITS.get(name))
-    return table
-
-
-def fields_table(records: list[dict]):
-    """Return the table of files; numbers that a dropped file does not have are masked."""
-    import numpy as np
-    from astropy.table import MaskedColumn, Table
-
-    kinds = dict.fromkeys(("product_id", "filename", "status", "reason"), str)
-    kinds |= dict.fromkeys(("n_objects", "n_segments", "width", "height"), int)
-    kinds |= dict.fromkeys(FIELD_UNITS, float) | {"data_sha256": str}
-    table = Table()
-    for name, kind in kinds.items():
-        values = np.array([record.get(name, kind()) for record in records], dtype=kind)
-        mask = [name not in record for record in records]
-        table[name] = MaskedColumn(values, mask=mask, unit=FIELD_UNITS.get(name))
     return table
 
 

@@ -7,6 +7,7 @@ table that says of every file whether it was searched or dropped, and why (all E
 from skyloom.cases import hook
 from skyloom.cli import progress, run, say, step_parser, step_settings
 
+COUNTS = ("n_objects", "channels", "width", "height")
 FIELD_UNITS = {
     "ra": "deg",
     "dec": "deg",
@@ -31,6 +32,7 @@ def main(argv=None):
     settings = step_settings(args)
 
     from skyloom.archive.manifest import read_manifest
+    from skyloom.catalog.tables import fields_table
     from skyloom.errors import UserError
     from skyloom.files import sha256, write_table
     from skyloom.learn import chains
@@ -60,7 +62,7 @@ def main(argv=None):
     unit_of = hook(args.case, "object_units")()
     write_table(args.objects, objects_table(objects, unit_of))
     write_table(args.predictions, predictions_table(objects, calibration))
-    write_table(args.fields, fields_table(fields))
+    write_table(args.fields, fields_table(fields, COUNTS, FIELD_UNITS))
     dropped = sum(field["status"] == "dropped" for field in fields)
     say(f"{len(fields)} files: {len(fields) - dropped} searched, {dropped} dropped; {len(objects)} sources")
 
@@ -131,22 +133,6 @@ def predictions_table(records: list[dict], calibration: dict):
         ]
     )
     table.meta["threshold"] = calibration["threshold"]
-    return table
-
-
-def fields_table(records: list[dict]):
-    """Return the table of files; numbers that a dropped file does not have are masked."""
-    import numpy as np
-    from astropy.table import MaskedColumn, Table
-
-    kinds = dict.fromkeys(("product_id", "filename", "status", "reason"), str)
-    kinds |= dict.fromkeys(("n_objects", "channels", "width", "height"), int)
-    kinds |= dict.fromkeys(FIELD_UNITS, float) | {"data_sha256": str}
-    table = Table()
-    for name, kind in kinds.items():
-        values = np.array([record.get(name, kind()) for record in records], dtype=kind)
-        mask = [name not in record for record in records]
-        table[name] = MaskedColumn(values, mask=mask, unit=FIELD_UNITS.get(name))
     return table
 
 

@@ -268,8 +268,10 @@ def test_noise_biases_no_spectrum_and_is_as_large_as_it_says(telescope, response
 
 
 def test_without_a_source_there_is_no_spectrum(telescope, responses):
-    search.deblended_spectra(cube(telescope), [], responses)
-    search.box_spectra(cube(telescope), [])
+    none = []
+    search.deblended_spectra(cube(telescope), none, responses)
+    search.box_spectra(cube(telescope), none)
+    assert none == []
 
 
 @settings(max_examples=20)

@@ -1,8 +1,9 @@
 """Tables that were made chunk by chunk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from astropy.table import Table, vstack
+import numpy as np
+from astropy.table import MaskedColumn, Table, vstack
 
 from ..errors import UserError
 from ..files import read_table
@@ -46,3 +47,24 @@ def read_chunks(paths: list[str], what: str, needed: list[str], header: Sequence
     joined = vstack(filled, metadata_conflicts="silent")
     joined.meta = dict(tables[0].meta)
     return joined
+
+
+def fields_table(records: list[dict], counts: Sequence[str], units: Mapping[str, str | None]) -> Table:
+    """Return what became of each file of a chunk, one row a file; numbers that a dropped file lacks are masked.
+
+    Parameters
+    ----------
+    records : list of dict
+        ``product_id``, ``filename``, ``status``, ``reason``, and the numbers as far as they are known.
+    counts : sequence of str
+        Whole numbers that a file has.
+    units : mapping of str to str or None
+        Other numbers, and their units.
+    """
+    kinds = dict.fromkeys(("product_id", "filename", "status", "reason"), str)
+    kinds |= dict.fromkeys(counts, int) | dict.fromkeys(units, float) | {"data_sha256": str}
+    table = Table()
+    for name, kind in kinds.items():
+        values = np.array([record.get(name, kind()) for record in records], dtype=kind)
+        table[name] = MaskedColumn(values, mask=[name not in record for record in records], unit=units.get(name))
+    return table

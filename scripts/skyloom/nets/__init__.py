@@ -11,7 +11,7 @@ Layers carry explicit names, so that the same network is saved as the same bytes
 
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -36,6 +36,32 @@ def source(name: str) -> Path:
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(files)}."
         raise UserError(f"`network`: there is no network `{name}`; {hint}")
     return files[name]
+
+
+def check_sides(name: str, input_shape: Sequence[int | None], step: int, free: bool = False) -> None:
+    """Make sure that the sides of a network's images are multiples of what it divides them by.
+
+    Parameters
+    ----------
+    name : str
+        Of the network.
+    input_shape : sequence of int
+        (height, width, ...), None for any.
+    step : int
+    free : bool
+        Whether a side may be any.
+
+    Raises
+    ------
+    UserError
+        If a side is no multiple.
+    """
+    height, width = input_shape[:2]
+    if any(side % step if side is not None else not free for side in (height, width)):
+        raise UserError(
+            f"`network`: {name} takes images whose sides are multiples of {step}, not {height} x {width} pixels; "
+            "choose another size."
+        )
 
 
 def check_task(name: str, task: str) -> None:

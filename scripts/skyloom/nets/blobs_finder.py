@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from ..errors import UserError
+from . import check_sides
 
 TASK = "map"
 
@@ -45,7 +45,8 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
     The original interpolates with the corners of the images held fast, which shifts what is near an edge by up to half
     a pixel; here each pixel is halved.
     """
-    height, width = _sides(input_shape)
+    check_sides("blobs_finder", input_shape, 16)
+    height, width = (side // 16 for side in input_shape[:2])
     image = keras.Input(input_shape, name="image")
     x = image
     for number, filters in enumerate((8, 16, 32, 64), start=1):
@@ -64,16 +65,6 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
     x = _block(_enlarged(x, "decoder_4"), outputs, 1, "decoder_4")
     x = layers.Conv2D(outputs, 1, activation="sigmoid", dtype="float32", name="map")(x)
     return keras.Model(image, x, name="blobs_finder")
-
-
-def _sides(input_shape: tuple[int, int, int]) -> list[int]:
-    """Return the sides of the smallest feature map."""
-    if any(side is None or side % 16 for side in input_shape[:2]):
-        raise UserError(
-            f"`network`: blobs_finder takes images whose sides are multiples of 16, not {input_shape[0]} x "
-            f"{input_shape[1]} pixels; choose another size."
-        )
-    return [side // 16 for side in input_shape[:2]]
 
 
 def _block(x, filters: int, strides: int, name: str):

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from ..errors import UserError
+from . import check_sides
 
 TASK = "map"
 
@@ -40,11 +40,7 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
     back by transposed convolutions. There, neither the last transposed convolution nor the layer before the sigmoid has
     a bias, so that an empty image is 0.5 and hardly anything can be less; here they have one.
     """
-    if any(side is None or side % 16 for side in input_shape[:2]):
-        raise UserError(
-            f"`network`: decoras takes images whose sides are multiples of 16, not {input_shape[0]} x "
-            f"{input_shape[1]} pixels; choose another size."
-        )
+    check_sides("decoras", input_shape, 16)
     height, width = (side // 16 for side in input_shape[:2])
     normal = keras.initializers.RandomNormal(stddev=0.01)
     image = keras.Input(input_shape, name="image")

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers
 
-from ..errors import UserError
+from . import check_sides
 
 TASK = "map"
 
@@ -51,11 +51,7 @@ def build(
     all pixels are made of equally many terms.
     """
     step = 2 ** len(widths)
-    if any(side is not None and side % step for side in input_shape[:2]):
-        raise UserError(
-            f"`network`: source_map takes images whose sides are multiples of {step}, not {input_shape[0]} x "
-            f"{input_shape[1]} pixels; choose another size."
-        )
+    check_sides("source_map", input_shape, step, free=True)
     image = keras.Input(input_shape, name="image")
     x = layers.Activation("relu", name="stem_relu")(_convolution(image, widths[0], 5, "stem", strides=2))
     skips = []
