@@ -520,11 +520,7 @@ minutes = functools.partial(memory, most=LONGEST)
 
 def published_page(wildcards):
     """Return the scores that the case's page in docs/measured holds."""
-    names = (
-        ["metrics/scores"]
-        if wildcards.case in CLASSIFIED
-        else ["metrics/scores", "peers", "peers_snr", "ablation"]
-    )
+    names = ["metrics/scores"] if wildcards.case in CLASSIFIED else ["metrics/scores", "peers", "peers_snr"]
     return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
 
 

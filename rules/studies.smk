@@ -137,3 +137,26 @@ rule publish_results:
     shell:
         "python {input.script} --name {wildcards.case} --shown {input.shown} --page {input.page}"
         " --figure {input.figure} --page-copy {output.page} --figure-copy {output.figure} > {log:q} 2>&1"
+
+
+rule publish_ablation:
+    input:
+        page=expand("<results>/{{case}}/{name}.md", name=["ablation", "ablation_snr"]),
+        script="scripts/publish_results.py",
+        library=library("scripts/publish_results.py"),
+    output:
+        page="docs/measured/{case}_ablation.md",
+    log:
+        "<logs>/{case}/publish_ablation.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/publish_ablation.tsv"
+    wildcard_constraints:
+        case=one_of(SEARCHED),
+    conda:
+        "../envs/publish_results.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    shell:
+        "python {input.script} --page {input.page} --page-copy {output.page} > {log:q} 2>&1"

@@ -25,6 +25,17 @@ def test_the_table_page_and_figure_are_copied_and_nothing_else_changes(tmp_path)
     assert (tmp_path / "images/one.png").read_bytes() == b"picture"
 
 
+def test_a_page_alone_is_written_too(tmp_path, capsys):
+    (tmp_path / "ablation.md").write_text("| variants |\n")
+    words = ["--page", tmp_path / "ablation.md", "--page-copy", tmp_path / "docs/ablation.md"]
+    main = importlib.import_module("publish_results").main
+    main([str(word) for word in words])
+    assert (tmp_path / "docs/ablation.md").read_text() == "| variants |\n"
+    with pytest.raises(SystemExit):
+        main([*(str(word) for word in words), "--name", "one"])
+    assert "go together" in capsys.readouterr().err
+
+
 def test_a_page_without_the_place_is_left_as_it_is(tmp_path):
     with pytest.raises(UserError, match=r"README.md: has no line `<!-- other:begin -->`"):
         publish(tmp_path, "other")
