@@ -9,7 +9,7 @@ settings.load_profile("skyloom")
 
 
 def pytest_collection_modifyitems(items):
-    """Let the tests of a file share a process, and all that look at the one tiny run, which takes longest and begins."""
+    """Let the tests of a file share a process, and those that look at the one tiny run; it takes longest and begins."""
     for item in items:
         shared = "finished" in item.fixturenames
         item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.name))
