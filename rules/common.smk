@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path("scripts").resolve()))
 
 from snakemake.exceptions import WorkflowError
 
+from skyloom.cases import hook
 from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
 from skyloom.config.schema import CaseSettings
@@ -270,7 +271,7 @@ def every_plot(wildcards):
         names += [f"augmentation_{dataset}" for dataset in sorted({model.dataset for model in models})]
         paths += expand(figures, case=name, name=names)
     for name in SEARCHED:
-        names = ["sky", "training", "completeness", "residuals", "coverage", "example"]
+        names = ["sky", "training", *hook(name, "figures")()]
         names.append(f"archive_counts_{searched(name)}")
         paths += expand(figures, case=name, name=names)
     return paths
@@ -285,11 +286,22 @@ def catalog_dataset(wildcards):
     return f"<results>/{wildcards.case}/datasets/{case.models[case.catalog_model].dataset}.h5"
 
 
+def simulate_settings(case, *kept):
+    """Return the settings of a case's simulations without the numbers of observations, but for those that are kept."""
+    counts = {"shards", "train", "validation", "test"} - set(kept)
+    return {key: value for key, value in CONFIG["cases"][case]["simulate"].items() if key not in counts}
+
+
 def archived_settings(wildcards):
-    """Return what the cubes of the embedded archive depend on as JSON: the other cubes' number is no part of it."""
+    """Return what the observations of the embedded archive depend on as JSON."""
     node = CONFIG["cases"][wildcards.case]
-    simulate = {key: node["simulate"][key] for key in ("sky", "observation")}
-    return json.dumps({"simulate": simulate, "embedded": node["embedded"]}, sort_keys=True)
+    return json.dumps(
+        {"simulate": simulate_settings(wildcards.case), "embedded": node["embedded"]}, sort_keys=True
+    )
+
+
+def instrument_files(wildcards):
+    return [f"resources/{name}" for name in hook(wildcards.case, "instrument_files")()]
 
 
 def one_of(names):
@@ -322,20 +334,19 @@ def label_argument(wildcards):
 
 
 def split_settings(wildcards):
-    """Return the settings of one split's cubes as JSON: the number of the others does not matter to it."""
-    node = CONFIG["cases"][wildcards.case]["simulate"]
-    kept = ("shards", "sky", "observation", wildcards.split)
-    return json.dumps({key: node[key] for key in kept}, sort_keys=True)
+    """Return the settings of one split's observations as JSON: how many the others are does not matter to it."""
+    return json.dumps(simulate_settings(wildcards.case, "shards", wildcards.split), sort_keys=True)
 
 
 def example_settings(wildcards):
-    """Return what the examples depend on as JSON: of the search, what it does before anything is calibrated."""
+    """Return what the examples depend on as JSON."""
     node = CONFIG["cases"][wildcards.case]
-    search = {
-        key: node["search"][key] for key in ("map_threshold", "dilation", "deblend", "line_height", "threads")
+    parts = {
+        "simulate": simulate_settings(wildcards.case),
+        "examples": node["examples"],
+        "search": {key: node["search"][key] for key in hook(wildcards.case, "example_search")()},
     }
-    simulate = {key: node["simulate"][key] for key in ("sky", "observation")}
-    return json.dumps({"simulate": simulate, "examples": node["examples"], "search": search}, sort_keys=True)
+    return json.dumps(parts, sort_keys=True)
 
 
 def chain_files(case, names):
@@ -344,7 +355,7 @@ def chain_files(case, names):
 
 def in_roles(case, names):
     """Return ROLE=FILE of some models of a chain, as the steps take them."""
-    roles = chain_roles({name: CASES[case].models[name] for name in names})
+    roles = chain_roles({name: CASES[case].models[name] for name in names}, hook(case, "roles")())
     pattern = f"{RESULTS}/{case}/models/{{}}_0.keras"
     return [f"{role}={pattern.format(name)}" for role, name in roles.items()]
 
@@ -365,8 +376,8 @@ def all_roles(wildcards):
     return in_roles(wildcards.case, CASES[wildcards.case].chain)
 
 
-def cube_shards(pattern, *splits):
-    """Return an input function: `pattern` for every shard of some splits of the case's simulated cubes."""
+def observation_shards(pattern, *splits):
+    """Return an input function: `pattern` for every shard of some splits of the case's simulations."""
 
     def files(wildcards):
         shards = numbers(CASES[wildcards.case].simulate.shards)
@@ -380,12 +391,12 @@ def cube_shards(pattern, *splits):
 
 
 def example_shards(ending):
-    """Return an input function: the cubes that a dataset's predicted examples are made of, if it has such."""
+    """Return an input function: what a dataset's predicted examples are made of, if it has such."""
 
     def files(wildcards):
         if wildcards.dataset not in CASES[wildcards.case].needs:
             return []
-        return cube_shards(
+        return observation_shards(
             f"<results>/{{case}}/simulated/{{split}}_{{shard}}.{ending}", "train", "validation"
         )(wildcards)
 
@@ -441,7 +452,7 @@ def detector_files(others, split, ending="ecsv"):
         return [
             path
             for folder in folders
-            for path in cube_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}", split)(
+            for path in observation_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}", split)(
                 wildcards
             )
         ]
@@ -509,7 +520,7 @@ def memory(base, slope=0, of=megabytes, most=sys.maxsize):
     return value
 
 
-def shard_cubes(wildcards, input):
+def shard_observations(wildcards, input):
     simulate = CASES[wildcards.case].simulate
     return getattr(simulate, wildcards.split) / simulate.shards
 
@@ -518,18 +529,22 @@ def shard_cubes(wildcards, input):
 minutes = functools.partial(memory, most=LONGEST)
 
 
+def has_peers(case):
+    return hasattr(CASES[case], "peers")
+
+
 def published_page(wildcards):
     """Return the scores that the case's page in docs/measured holds."""
-    names = ["metrics/scores"] if wildcards.case in CLASSIFIED else ["metrics/scores", "peers", "peers_snr"]
+    names = ["metrics/scores", *(["peers", "peers_snr"] if has_peers(wildcards.case) else [])]
     return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
 
 
 def published_table(wildcards):
     """Return the table of the page that the README shows."""
-    name = "metrics/scores" if wildcards.case in CLASSIFIED else "peers"
+    name = "peers" if has_peers(wildcards.case) else "metrics/scores"
     return f"<results>/{wildcards.case}/{name}.md"
 
 
 def published_figure(wildcards):
-    name = "candidates" if wildcards.case in CLASSIFIED else "example"
+    name = "candidates" if wildcards.case in CLASSIFIED else (*hook(wildcards.case, "figures")(), "sky")[0]
     return f"<results>/{wildcards.case}/plots/{name}.png"

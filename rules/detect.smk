@@ -1,10 +1,10 @@
-# Simulated cubes and the chain of networks in; detections out, then their calibration and the scores.
+# Simulated observations and the chain of networks in; detections out, then their calibration and the scores.
 
 
 rule detect_simulated:
     input:
         models=chain_models,
-        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        observations="<results>/{case}/simulated/{split}_{shard}.h5",
         script="scripts/detect_simulated.py",
         library=library("scripts/detect_simulated.py"),
     output:
@@ -25,15 +25,15 @@ rule detect_simulated:
         models=all_roles,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
-        " --models {params.models} --cubes {input.cubes} --output {output.detections} --times {output.times}"
-        " > {log:q} 2>&1"
+        " --models {params.models} --observations {input.observations}"
+        " --output {output.detections} --times {output.times} > {log:q} 2>&1"
 
 
 rule calibrate_detections:
     input:
         models=chain_models,
-        detections=cube_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "validation"),
-        truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
+        detections=observation_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "validation"),
+        truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
         script="scripts/calibrate_detections.py",
         library=library("scripts/calibrate_detections.py"),
     output:
@@ -59,8 +59,8 @@ rule calibrate_detections:
 
 rule score_detections:
     input:
-        detections=cube_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "test"),
-        truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        detections=observation_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "test"),
+        truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
         calibration="<results>/{case}/detections/calibration.json",
         script="scripts/score_detections.py",
         library=library("scripts/score_detections.py"),

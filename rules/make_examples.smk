@@ -1,12 +1,12 @@
-# The truth, and what the networks so far make of simulated cubes, in; the examples that train the next networks out.
+# The truth, and what the networks so far make of simulations, in; the examples that train the next networks out.
 
 
 rule make_examples:
     input:
         models=needed_models,
-        cubes=example_shards("h5"),
+        observations=example_shards("h5"),
         truths=example_shards("truth.ecsv"),
-        arrays=expand("resources/arrays/alma_cycle9_{number}.ecsv", number=range(1, 11)),
+        instruments=instrument_files,
         script="scripts/make_examples.py",
         library=library("scripts/make_examples.py"),
     output:
@@ -27,5 +27,5 @@ rule make_examples:
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --all-settings {params.settings:q} --seed {params.seed}"
-        " --dataset {wildcards.dataset} --models {params.models} --cubes {input.cubes} --truths {input.truths}"
-        " --output {output.dataset} > {log:q} 2>&1"
+        " --dataset {wildcards.dataset} --models {params.models}"
+        " --observations {input.observations} --truths {input.truths} --output {output.dataset} > {log:q} 2>&1"

@@ -51,9 +51,11 @@ rule compare_detectors:
     input:
         validation=detector_files("peers", "validation"),
         test=detector_files("peers", "test"),
-        times=cube_shards("<results>/{case}/detections/{split}_{shard}.times.csv", "test"),
-        validation_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
-        test_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        times=observation_shards("<results>/{case}/detections/{split}_{shard}.times.csv", "test"),
+        validation_truths=observation_shards(
+            "<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"
+        ),
+        test_truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
         script="scripts/compare_detectors.py",
         library=library("scripts/compare_detectors.py"),
     output:
@@ -99,7 +101,7 @@ rule compare_detectors:
 rule detect_with_variant:
     input:
         models=variant_models,
-        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        observations="<results>/{case}/simulated/{split}_{shard}.h5",
         script="scripts/detect_simulated.py",
         library=library("scripts/detect_simulated.py"),
     output:
@@ -120,8 +122,8 @@ rule detect_with_variant:
         models=variant_roles,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
-        " --models {params.models} --cubes {input.cubes} --output {output.detections} --times {output.times}"
-        " > {log:q} 2>&1"
+        " --models {params.models} --observations {input.observations}"
+        " --output {output.detections} --times {output.times} > {log:q} 2>&1"
 
 
 rule compare_variants:
@@ -129,8 +131,10 @@ rule compare_variants:
         validation=detector_files("variants", "validation"),
         test=detector_files("variants", "test"),
         times=detector_files("variants", "test", "times.csv"),
-        validation_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"),
-        test_truths=cube_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        validation_truths=observation_shards(
+            "<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"
+        ),
+        test_truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
         script="scripts/compare_detectors.py",
         library=library("scripts/compare_detectors.py"),
     output:

@@ -1,4 +1,4 @@
-# A chunk of observed cubes and the calibrated chain in; sources, their probabilities, and what became of every file out.
+# A chunk of observations and the calibrated chain in; sources, their probabilities, and what became of every file out.
 
 
 rule search:

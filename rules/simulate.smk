@@ -1,13 +1,13 @@
-# Nothing in, simulated cubes and their truth out; one job a shard of a split.
+# Nothing in, simulated observations and their truth out; one job a shard of a split.
 
 
 rule simulate:
     input:
-        arrays=expand("resources/arrays/alma_cycle9_{number}.ecsv", number=range(1, 11)),
+        instruments=instrument_files,
         script="scripts/simulate.py",
         library=library("scripts/simulate.py"),
     output:
-        cubes="<results>/{case}/simulated/{split}_{shard}.h5",
+        observations="<results>/{case}/simulated/{split}_{shard}.h5",
         truth="<results>/{case}/simulated/{split}_{shard}.truth.ecsv",
     log:
         "<logs>/{case}/simulate_{split}_{shard}.log",
@@ -18,11 +18,11 @@ rule simulate:
     threads: 1
     resources:
         mem_mb=memory(1000),
-        runtime=minutes(10, 0.1, of=shard_cubes),
+        runtime=minutes(10, 0.1, of=shard_observations),
     params:
         settings=split_settings,
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
         " --split {wildcards.split} --shard {wildcards.shard}"
-        " --output {output.cubes} --truth {output.truth} > {log:q} 2>&1"
+        " --output {output.observations} --truth {output.truth} > {log:q} 2>&1"

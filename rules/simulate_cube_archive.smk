@@ -1,9 +1,9 @@
-# The embedded archive of a case that searches cubes: nothing in, FITS cubes and their ObsCore rows out.
+# The embedded archive of a case that searches observations: nothing in, FITS files and their ObsCore rows out.
 
 
 rule simulate_cube_archive:
     input:
-        arrays=expand("resources/arrays/alma_cycle9_{number}.ecsv", number=range(1, 11)),
+        instruments=instrument_files,
         script="scripts/simulate_cube_archive.py",
         library=library("scripts/simulate_cube_archive.py"),
     output:

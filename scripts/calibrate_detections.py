@@ -1,16 +1,17 @@
-"""Calibrate a chain of networks on the detections in the validation cubes.
+"""Calibrate a chain of networks on the detections in the validation observations.
 
 Fits the probability that a detection is real, the factors that make its errors hold, and the threshold of the wanted
 purity (JSON).
 """
 
+from skyloom.cases import hook
 from skyloom.cli import run, say, step_parser, step_settings
 
 
 def main(argv=None):
     """Read detections and truth, calibrate, and write the calibration."""
     parser = step_parser(__doc__, section="search")
-    parser.add_argument("--detections", nargs="+", required=True, help="of the validation cubes (ECSV)")
+    parser.add_argument("--detections", nargs="+", required=True, help="of the validation observations (ECSV)")
     parser.add_argument("--truths", nargs="+", required=True, help="their truth (ECSV)")
     parser.add_argument("--models", nargs="+", required=True, help="ROLE=FILE of the chain's networks (.keras)")
     parser.add_argument("--output", required=True, help="the calibration (JSON)")
@@ -19,12 +20,13 @@ def main(argv=None):
 
     from skyloom.catalog.tables import read_chunks
     from skyloom.files import sha256, write_json
-    from skyloom.learn import chains, detection_calibration
+    from skyloom.learn import chains
 
     files = chains.chain_files(args.models)
-    detections = read_chunks(args.detections, "detections", ["cube", "x", "y", "score", "snr"])
-    truth = read_chunks(args.truths, "truth", ["cube", "x", "y", "snr"])
-    calibration = detection_calibration.calibrate(truth, detections, settings)
+    needed = hook(args.case, "table_needs")()
+    detections = read_chunks(args.detections, "detections", needed["detections"])
+    truth = read_chunks(args.truths, "truth", needed["truth"])
+    calibration = hook(args.case, "calibrate")(truth, detections, settings)
     hashes = {role: sha256(path) for role, path in files.items()}
     joined = sha256_of("".join(f"{role}{value}" for role, value in sorted(hashes.items())))
     calibration |= {"models_sha256": hashes, "identity": f"{args.case}-chain:{joined[:12]}"}
@@ -33,7 +35,7 @@ def main(argv=None):
     purity, completeness = (reached[name]["value"] or 0 for name in ("purity", "completeness"))
     say(
         f"{args.output}: probability above {calibration['threshold']:.3f}, {reached['detections']} detections, "
-        f"purity {purity:.3f}, completeness {completeness:.3f} on the validation cubes"
+        f"purity {purity:.3f}, completeness {completeness:.3f} on the validation observations"
         + ("" if reached["reached"] else f"; a purity of {settings.purity:g} is not certain with so few")
     )
 

@@ -1,4 +1,4 @@
-"""Search one shard of simulated cubes with a chain of networks. The truth is not read.
+"""Search one shard of simulated observations with a chain of networks. The truth is not read.
 
 Writes one row a detection (ECSV), not calibrated, and the time of each stage (CSV), which no two runs have alike.
 """
@@ -8,12 +8,12 @@ from skyloom.cli import progress, run, say, step_parser, step_settings
 
 
 def main(argv=None):
-    """Search every cube of the shard and write the detections."""
+    """Search every observation of the shard and write the detections."""
     parser = step_parser(__doc__, section="search")
     parser.add_argument("--models", nargs="+", required=True, help="ROLE=FILE of the chain's networks (.keras)")
-    parser.add_argument("--cubes", required=True, help="simulated cubes (HDF5) of simulate.py")
+    parser.add_argument("--observations", required=True, help="simulated ones (HDF5) of simulate.py")
     parser.add_argument("--output", required=True, help="one row a detection (ECSV)")
-    parser.add_argument("--times", help="seconds a cube of each stage, and of all of them (CSV)")
+    parser.add_argument("--times", help="seconds an observation of each stage, and of all of them (CSV)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
 
@@ -26,29 +26,27 @@ def main(argv=None):
     from astropy.table import Table
 
     from skyloom.files import write_table
-    from skyloom.images.cube_store import count_cubes, read_cubes
     from skyloom.learn import chains, store
 
-    files = chains.chain_files(args.models, chains.SEARCHING)
+    files = chains.chain_files(args.models, hook(args.case, "searching_roles")())
     networks = {role: store.load_model(path) for role, path in files.items()}
-    search, table_of = hook(args.case, "search_cube"), hook(args.case, "detection_table")
+    observations, search = hook(args.case, "store")(), hook(args.case, "search_observation")
     rows, seconds, stages = [], 0.0, {}
-    total = count_cubes(args.cubes)
-    for number, cube in progress(read_cubes(args.cubes), total, "cubes"):
+    total = observations.count(args.observations)
+    for number, observation in progress(observations.read(args.observations), total, "observations"):
         start = time.perf_counter()
-        found = search(cube, networks, settings, stages)
+        found = search(observation, networks, settings, stages)
         seconds += time.perf_counter() - start
         rows += [{"cube": number, **row} for row in found]
-    table = table_of(rows)
-    beam = cube.beam
-    table.meta = {"cubes": total, "beam_fwhm": float((beam[0] * beam[1]) ** 0.5)}
+    table = hook(args.case, "detection_table")(rows, observation)
+    table.meta = {"cubes": total, **table.meta}
     write_table(args.output, table)
     if args.times:
         times = {**stages, "all": seconds}
         each = [round(value / total, 4) for value in times.values()]
         write_table(args.times, Table({"stage": list(times), "seconds": each}))
     each = ", ".join(f"{name} {value / total:.2f} s" for name, value in stages.items())
-    say(f"{args.output}: {len(table)} detections in {total} cubes, {seconds / total:.2f} s a cube ({each})")
+    say(f"{args.output}: {len(table)} detections in {total} observations, {seconds / total:.2f} s each ({each})")
 
 
 if __name__ == "__main__":

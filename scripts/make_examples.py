@@ -1,7 +1,7 @@
 """Make the examples that one network of a chain, or several of a kind, are trained on.
 
-Most are simulated with the truth. Where networks come before in the chain, what they make of simulated cubes is added,
-for the fine-tuning. Writes a dataset (HDF5) with the groups train and validation, whose cubes are different ones.
+Most are simulated with the truth. Where networks come before in the chain, what they make of simulated observations is
+added, for the fine-tuning. Writes a dataset (HDF5) with the groups train and validation, whose observations differ.
 """
 
 from skyloom.cases import hook
@@ -9,14 +9,14 @@ from skyloom.cli import progress, run, say, step_parser
 
 
 def main(argv=None):
-    """Simulate, search the cubes with the networks given, and write the dataset."""
+    """Simulate, search the observations with the networks given, and write the dataset."""
     parser = step_parser(__doc__, section="simulate", seed=True)
     parser.add_argument("--all-settings", help="simulate, examples and search settings of the case (JSON)")
     parser.add_argument("--dataset", required=True, help="name of the dataset, e.g. spectra")
     parser.add_argument("--models", nargs="*", default=[], help="ROLE=FILE of the networks that come before")
-    parser.add_argument("--cubes", nargs="*", default=[], help="simulated cubes (HDF5), training ones first")
+    parser.add_argument("--observations", nargs="*", default=[], help="simulated ones (HDF5), training ones first")
     parser.add_argument("--truths", nargs="*", default=[], help="their truth (ECSV), in the same order")
-    parser.add_argument("--arrays", default="resources/arrays", help="folder of antenna tables (default: %(default)s)")
+    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
     parser.add_argument("--output", required=True, help="the dataset (HDF5)")
     args = parser.parse_args(argv)
 
@@ -27,17 +27,18 @@ def main(argv=None):
     from skyloom import __version__
     from skyloom.errors import UserError
     from skyloom.files import read_table
-    from skyloom.images.cube_store import read_cubes, split_of
     from skyloom.learn import chains
     from skyloom.learn.datasets import write_dataset
 
     true_examples = hook(args.case, "true_examples")
     predicted_examples = hook(args.case, "predicted_examples")
-    before = chains.roles_before(args.dataset)
-    files = chains.chain_files(args.models, before if args.cubes else ())
-    if len(args.cubes) != len(args.truths):
-        raise UserError(f"--truths: {len(args.truths)} for {len(args.cubes)} files of --cubes; give one for each.")
-    splits = [split_of(path) for path in args.cubes]
+    before = hook(args.case, "roles_before")(args.dataset)
+    files = chains.chain_files(args.models, before if args.observations else ())
+    shards, truths = args.observations, args.truths
+    if len(shards) != len(truths):
+        raise UserError(f"--truths: {len(truths)} for {len(shards)} files of --observations; give one for each.")
+    observations = hook(args.case, "store")()
+    splits = [observations.split_of(path) for path in shards]
     networks = {}
     if files:
         from skyloom.learn import backend
@@ -49,21 +50,22 @@ def main(argv=None):
         networks = {role: store.load_model(path) for role, path in files.items()}
 
     def samples_of(split):
-        yield from true_examples(settings, args.dataset, split, args.seed, args.arrays)
-        for path, truth_path, purpose in zip(args.cubes, args.truths, splits, strict=True):
+        yield from true_examples(settings, args.dataset, split, args.seed, args.instruments)
+        for path, truth_path, purpose in zip(shards, truths, splits, strict=True):
             if purpose != split:
                 continue
-            truth = read_table(truth_path, "truth of cubes")
-            for number, cube in progress(read_cubes(path), len(set(truth["cube"])), f"{split} cubes"):
+            truth = read_table(truth_path, "truth of observations")
+            total = observations.count(path)
+            for number, one in progress(observations.read(path), total, f"{split} observations"):
                 name = f"{split}.cube_{number:06d}"
-                found = predicted_examples(settings, args.dataset, cube, truth[truth["cube"] == number], networks, name)
+                found = predicted_examples(settings, args.dataset, one, truth[truth["cube"] == number], networks, name)
                 if found is not None:
                     yield found
 
     targets = ",".join(hook(args.case, "example_targets")(args.dataset))
     attrs = {"case": args.case, "seed": args.seed, "version": __version__, "targets": targets}
     write_dataset(args.output, {split: samples_of(split) for split in ("train", "validation")}, attrs)
-    say(f"{args.output}: examples of {args.dataset}, with {len(args.cubes)} shards of cubes for the fine-tuning")
+    say(f"{args.output}: examples of {args.dataset}, with {len(shards)} shards of observations for the fine-tuning")
 
 
 if __name__ == "__main__":

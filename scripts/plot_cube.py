@@ -14,14 +14,14 @@ def main(argv=None):
     args = parser.parse_args(argv)
 
     from skyloom.files import read_table
-    from skyloom.images.cube_store import read_cubes
+    from skyloom.images import cube_store
     from skyloom.learn import chains, detection_calibration
     from skyloom.plots import detections, style
 
     calibration = chains.read_calibration(args.calibration)
     found = detection_calibration.apply(calibration, read_table(args.detections, "detections"))
     truth = read_table(args.truth, "truth")
-    number, cube = next(read_cubes(args.cubes))
+    number, cube = next(cube_store.read(args.cubes))
     found = found[(found["cube"] == number) & found["candidate"]]
     figure = detections.example(cube, found, truth[truth["cube"] == number], f"test cube {number}")
     style.save(args.output, figure)

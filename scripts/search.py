@@ -1,4 +1,4 @@
-"""Search the cubes of one chunk of the archive with a calibrated chain of networks. No truth is read.
+"""Search the observations of one chunk of the archive with a calibrated chain of networks. No truth is read.
 
 Reads the manifest of downloaded files; writes one row a source with what was measured of it, their probabilities, and a
 table that says of every file whether it was searched or dropped, and why (all ECSV).
@@ -7,15 +7,6 @@ table that says of every file whether it was searched or dropped, and why (all E
 from skyloom.cases import hook
 from skyloom.cli import progress, run, say, step_parser, step_settings
 
-COUNTS = ("n_objects", "channels", "width", "height")
-FIELD_UNITS = {
-    "ra": "deg",
-    "dec": "deg",
-    "radius": "arcsec",
-    "rms": "Jy/beam",
-    "beam_major": "arcsec",
-    "beam_minor": "arcsec",
-}
 PASSED_ON = ("product_id", "target_name", "proposal_id", "member_ous_uid", "filename", "sha256", "simulated")
 
 
@@ -55,14 +46,15 @@ def main(argv=None):
 
     search_one = hook(args.case, "search_file")
     fields, objects = [], []
-    for row in progress(manifest, len(manifest), "cubes searched"):
+    for row in progress(manifest, len(manifest), "files searched"):
         field, found = searched(row, search_one, networks, calibration, settings, args.manifest)
         fields.append(field)
         objects += found
     unit_of = hook(args.case, "object_units")()
     write_table(args.objects, objects_table(objects, unit_of))
     write_table(args.predictions, predictions_table(objects, calibration))
-    write_table(args.fields, fields_table(fields, COUNTS, FIELD_UNITS))
+    counts, units = hook(args.case, "field_columns")()
+    write_table(args.fields, fields_table(fields, ("n_objects", *counts), units))
     dropped = sum(field["status"] == "dropped" for field in fields)
     say(f"{len(fields)} files: {len(fields) - dropped} searched, {dropped} dropped; {len(objects)} sources")
 

@@ -1,7 +1,7 @@
-"""Simulate one shard of a case's cubes, and their truth.
+"""Simulate one shard of a case's observations, and their truth.
 
-What a cube holds depends on its split, its number and the run's seed, not on the shards: shard K of N has the cubes
-K, K + N, K + 2N, ... Writes the cubes (HDF5, in units of their noise) and one row a source (ECSV).
+What an observation holds depends on its split, its number and the run's seed, not on the shards: shard K of N has the
+observations K, K + N, K + 2N, ... Writes the observations (HDF5) and one row a source (ECSV).
 """
 
 from skyloom.cases import hook
@@ -14,10 +14,10 @@ SPLITS = ("train", "validation", "test")
 def main(argv=None):
     """Simulate one shard."""
     parser = step_parser(__doc__, section="simulate", seed=True)
-    parser.add_argument("--split", required=True, choices=SPLITS, help="what the cubes are for")
+    parser.add_argument("--split", required=True, choices=SPLITS, help="what the observations are for")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
-    parser.add_argument("--arrays", default="resources/arrays", help="folder of antenna tables (default: %(default)s)")
-    parser.add_argument("--output", required=True, help="the cubes (HDF5)")
+    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
+    parser.add_argument("--output", required=True, help="the observations (HDF5)")
     parser.add_argument("--truth", required=True, help="one row a source (ECSV)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
@@ -26,28 +26,27 @@ def main(argv=None):
 
     from skyloom import __version__
     from skyloom.config.identity import settings_hash
-    from skyloom.detect.simulated_cubes import truth_table
     from skyloom.files import write_table
-    from skyloom.images.cube_store import write_cubes
 
-    made = hook(args.case, "simulate")(settings, args.split, args.shard, args.seed, args.arrays)
+    made = hook(args.case, "simulate")(settings, args.split, args.shard, args.seed, args.instruments)
     total = len(range(args.shard, getattr(settings, args.split), settings.shards))
     if not total:
         raise UserError(
-            f"simulate.{args.split}: {getattr(settings, args.split)} cubes are fewer than the {settings.shards} "
-            "shards; lower `simulate.shards`."
+            f"simulate.{args.split}: {getattr(settings, args.split)} observations are fewer than the "
+            f"{settings.shards} shards; lower `simulate.shards`."
         )
     rows = []
 
-    def cubes():
-        for number, cube, truth in progress(made, total, "cubes"):
+    def observations():
+        for number, observation, truth in progress(made, total, "observations"):
             rows.extend({"cube": number, **row} for row in truth)
-            yield number, cube
+            yield number, observation
 
     attrs = {"case": args.case, "seed": args.seed, "split": args.split, "version": __version__}
-    count = write_cubes(args.output, cubes(), attrs | {"config_hash": settings_hash(settings)})
-    write_table(args.truth, truth_table(rows))
-    say(f"{args.output}: {count} cubes with {len(rows)} sources")
+    store = hook(args.case, "store")()
+    count = store.write(args.output, observations(), attrs | {"config_hash": settings_hash(settings)})
+    write_table(args.truth, hook(args.case, "truth_table")(rows))
+    say(f"{args.output}: {count} observations with {len(rows)} sources")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Simulate one shard of the embedded archive of a case that searches cubes: FITS cubes, ObsCore rows, the truth.
+"""Simulate one shard of the embedded archive of a case that searches observations: FITS, ObsCore rows, the truth.
 
-The cubes come as an observatory would give them, in Jy/beam with their dirty beam as an extension; they are others than
-those that train, calibrate and test the networks. Shard K of N has the cubes K, K + N, K + 2N, ...
+The files come as an observatory would give them; the observations are others than those that train, calibrate and test
+the networks. Shard K of N has the observations K, K + N, K + 2N, ...
 """
 
 from skyloom.cases import hook
@@ -14,7 +14,7 @@ def main(argv=None):
     parser = step_parser(__doc__, section="embedded", seed=True)
     parser.add_argument("--all-settings", help="simulate and embedded settings of the case (JSON)")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
-    parser.add_argument("--arrays", default="resources/arrays", help="folder of antenna tables (default: %(default)s)")
+    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
     parser.add_argument("--products", required=True, help="output: the product files, a tar")
     parser.add_argument("--obscore", required=True, help="output: the archive's table, ECSV")
     parser.add_argument("--truth", required=True, help="output: what was simulated, ECSV")
@@ -29,25 +29,22 @@ def main(argv=None):
             f"--shard {args.shard}: should be from 0 to {embedded.shards - 1}, and embedded.fields at least the shards."
         )
 
-    from skyloom.detect.simulated_cubes import truth_table
     from skyloom.files import write_table, written_whole
-    from skyloom.instruments import cube_products, products
+    from skyloom.instruments import products
 
     numbers = range(args.shard, embedded.fields, embedded.shards)
-    archived = hook(args.case, "archived")(settings, numbers, args.seed, args.arrays)
+    archived = hook(args.case, "archived")(settings, numbers, args.seed, args.instruments)
     obscore, truth = [], []
     with written_whole(args.products) as part, products.Tar(part) as tar:
-        for number, observation, cube, rows in progress(archived, len(numbers), "cubes"):
-            files = cube_products.files_of(observation, cube, number, settings.simulate.observation.pixel)
+        for number, files, searched, entries, rows in progress(archived, len(numbers), "observations"):
             for name in sorted(files):
                 tar.add(name, files[name])
-            size = sum(len(content) for content in files.values())
-            obscore += products.obscore_rows(observation, size)
-            name = observation.filename(cube_products.PRODUCT)
-            truth += [{"filename": name, "target_name": observation.target, "cube": number, **row} for row in rows]
+            obscore += entries
+            names = {"filename": searched, "target_name": entries[0]["target_name"]}
+            truth += [{**names, "cube": number, **row} for row in rows]
     write_table(args.obscore, products.as_table(obscore, products.OBSCORE_UNITS))
-    write_table(args.truth, truth_table(truth))
-    say(f"{len(numbers)} cubes: {tar.count} files, {len(obscore)} archive rows, {len(truth)} sources")
+    write_table(args.truth, hook(args.case, "truth_table")(truth))
+    say(f"{len(numbers)} observations: {tar.count} files, {len(obscore)} archive rows, {len(truth)} sources")
 
 
 if __name__ == "__main__":

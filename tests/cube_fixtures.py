@@ -15,7 +15,7 @@ from skyloom.archive.manifest import COLUMNS
 from skyloom.files import read_table, write_table
 
 ROOT = Path(__file__).parents[1]
-ARRAYS = ROOT / "resources/arrays"
+INSTRUMENTS = ROOT / "resources"
 CASE = "alma_cubes"
 SEED = 7
 OBSERVATION = {"side": 96, "channels": 64, "integration": 60}
@@ -46,13 +46,11 @@ def step(script: str, **options) -> None:
         importlib.import_module(script).main(words)
 
 
-def simulate(
-    folder: Path, split: str = "test", shard: int = 0, seed: int = SEED, arrays: Path = ARRAYS, **changes
-) -> tuple[Path, Path]:
+def simulate(folder: Path, split: str = "test", shard: int = 0, seed: int = SEED, **changes) -> tuple[Path, Path]:
     """Simulate one shard and return the paths of its cubes and their truth; `changes` are settings."""
     cubes, truth = folder / f"{split}_{shard}.h5", folder / f"{split}_{shard}.truth.ecsv"
     asked = {"case": CASE, "settings": SIMULATE | changes, "seed": seed, "split": split, "shard": shard}
-    step("simulate", **asked, arrays=arrays, output=cubes, truth=truth)
+    step("simulate", **asked, instruments=INSTRUMENTS, output=cubes, truth=truth)
     return cubes, truth
 
 
@@ -61,7 +59,8 @@ def archive(folder: Path, fields: int = 2, shards: int = 1, shard: int = 0, seed
     ends = {"products": "tar", "obscore": "obscore.ecsv", "truth": "truth.ecsv"}
     paths = {option: folder / f"{shard}.{end}" for option, end in ends.items()}
     settings = {"simulate": SIMULATE | simulated, "embedded": {"fields": fields, "shards": shards}}
-    step("simulate_cube_archive", case=CASE, all_settings=settings, seed=seed, shard=shard, arrays=ARRAYS, **paths)
+    asked = {"case": CASE, "all_settings": settings, "seed": seed, "shard": shard, "instruments": INSTRUMENTS}
+    step("simulate_cube_archive", **asked, **paths)
     return paths
 
 
@@ -113,7 +112,8 @@ def networks(folder: Path) -> list[str]:
 
 def detect(models: list[str], cubes: Path, output: Path, **settings) -> Table:
     """Search a shard of simulated cubes by the step's command line and return the detections."""
-    step("detect_simulated", case=CASE, settings=SEARCH | settings, models=models, cubes=cubes, output=output)
+    given = {"models": models, "observations": cubes}
+    step("detect_simulated", case=CASE, settings=SEARCH | settings, **given, output=output)
     return read_table(output)
 
 

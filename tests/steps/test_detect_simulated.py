@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from skyloom.errors import UserError
 from skyloom.files import read_table
-from skyloom.images.cube_store import write_cubes
+from skyloom.images import cube_store
 from skyloom.images.cubes import Cube
 
 MEASURED = ("x", "y", "z", "line_fwhm", "flux", "continuum", "fwhm_major", "fwhm_minor", "pa")
@@ -121,7 +121,7 @@ def test_a_source_in_a_corner_is_found(tmp_path, models):
             rms, frequency = np.full(32, 2e-4), 230e9 + 1e7 * np.arange(32)
             yield number, Cube(data.astype(np.float32), rms, (BEAM, BEAM, 0.0), frequency, beam.astype(np.float32))
 
-    write_cubes(tmp_path / "corners.h5", cubes(), {})
+    cube_store.write(tmp_path / "corners.h5", cubes(), {})
     table = detect(models, tmp_path / "corners.h5", tmp_path / "found.ecsv")
     assert table["cube"].tolist() == [0, 1, 2, 3]
     for row, (y, x) in zip(table, places, strict=True):
@@ -143,10 +143,13 @@ def bad(tmp_path_factory, shard):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda bad, models: {"cubes": bad / "no.h5"}, "no.h5: no such file; it should be a shard of simulated cubes"),
-        (lambda bad, models: {"cubes": bad / "page.h5"}, "page.h5: cannot be read as simulated cubes"),
-        (lambda bad, models: {"cubes": bad / "short.h5"}, "short.h5: cannot be read as simulated cubes"),
-        (lambda bad, models: {"cubes": bad / "other.h5"}, "other.h5: cannot be read as simulated cubes"),
+        (
+            lambda bad, models: {"observations": bad / "no.h5"},
+            "no.h5: no such file; it should be a shard of simulated cubes",
+        ),
+        (lambda bad, models: {"observations": bad / "page.h5"}, "page.h5: cannot be read as simulated cubes"),
+        (lambda bad, models: {"observations": bad / "short.h5"}, "short.h5: cannot be read as simulated cubes"),
+        (lambda bad, models: {"observations": bad / "other.h5"}, "other.h5: cannot be read as simulated cubes"),
         (lambda *_: {"settings": '{"map_threshold": 0.'}, "--settings: not valid JSON"),
         (lambda *_: {"settings": {"map_treshold": 0.2}}, "did you mean `map_threshold`"),
         (lambda *_: {"settings": {"map_threshold": 2}}, "`map_threshold` is 2, but should be a number, 0 to 1"),
@@ -158,7 +161,7 @@ def bad(tmp_path_factory, shard):
     ],
 )
 def test_mistakes_are_told_in_a_sentence_and_leave_no_file(tmp_path, models, shard, bad, change, message):
-    options = {"case": CASE, "settings": SEARCH, "models": models, "cubes": shard[0]} | change(bad, models)
+    options = {"case": CASE, "settings": SEARCH, "models": models, "observations": shard[0]} | change(bad, models)
     with pytest.raises(UserError, match=message):
         step("detect_simulated", output=tmp_path / "found.ecsv", **options)
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 import h5py
 import numpy as np
 import pytest
-from cube_fixtures import ARRAYS, CASE, SEARCH, SEED, SIMULATE, networks, simulate, step
+from cube_fixtures import CASE, INSTRUMENTS, SEARCH, SEED, SIMULATE, networks, simulate, step
 
 from skyloom.errors import UserError
 from skyloom.files import read_table
@@ -12,7 +12,7 @@ COUNTS = {"maps": 4, "spectra": 24, "sources": 12}
 
 
 def make(path, dataset, **options):
-    given = {"case": CASE, "all_settings": SETTINGS, "seed": SEED, "arrays": ARRAYS} | options
+    given = {"case": CASE, "all_settings": SETTINGS, "seed": SEED, "instruments": INSTRUMENTS} | options
     step("make_examples", dataset=dataset, output=path, **given)
     return {split: read_split(path, split) for split in ("train", "validation")}
 
@@ -32,7 +32,7 @@ def models(tmp_path_factory):
 def given(cubes, models, *splits):
     return {
         "models": models,
-        "cubes": [cubes[split][0] for split in splits],
+        "observations": [cubes[split][0] for split in splits],
         "truths": [cubes[split][1] for split in splits],
     }
 
@@ -141,12 +141,12 @@ def bad(tmp_path_factory):
         (lambda *_: {"all_settings": '{"simulate": '}, "--all-settings: should be JSON with simulate, examples"),
         (lambda *_: {"all_settings": {"simulate": {}}}, "--all-settings: should be JSON with simulate, examples"),
         (lambda *_: {"all_settings": SETTINGS | {"examples": {"map": 3}}}, "did you mean `maps`"),
-        (lambda bad, models: {"cubes": [bad / "no.h5"]}, "no.h5: no such file"),
-        (lambda bad, models: {"cubes": [bad / "page.h5"]}, "page.h5: cannot be read as"),
-        (lambda bad, models: {"cubes": [bad / "other.h5"]}, "other.h5: cannot be read as simulated cubes"),
-        (lambda bad, models: {"truths": [bad / "page.ecsv"]}, "page.ecsv: cannot be read as truth of cubes"),
+        (lambda bad, models: {"observations": [bad / "no.h5"]}, "no.h5: no such file"),
+        (lambda bad, models: {"observations": [bad / "page.h5"]}, "page.h5: cannot be read as"),
+        (lambda bad, models: {"observations": [bad / "other.h5"]}, "other.h5: cannot be read as simulated cubes"),
+        (lambda bad, models: {"truths": [bad / "page.ecsv"]}, "page.ecsv: cannot be read as truth of observations"),
         (lambda bad, models: {"models": ["map=no.keras"]}, "no.keras: no such file"),
-        (lambda *_: {"truths": []}, "--truths: 0 for 1 files of --cubes; give one for each"),
+        (lambda *_: {"truths": []}, "--truths: 0 for 1 files of --observations; give one for each"),
         (lambda *_: {"models": []}, "no network has the role `map`"),
         (lambda bad, models: {"models": models[:1]}, "no network has the role `lines`"),
         (lambda *_: {"dataset": "spectrum"}, "no `spectrum`; it should be one of maps, spectra, sources"),

@@ -9,7 +9,7 @@ from cube_fixtures import CASE, LONELY, OBSERVATION, ROOT, SEED, SIMULATE, simul
 
 from skyloom.errors import UserError
 from skyloom.files import read_table
-from skyloom.images.cube_store import read_cubes
+from skyloom.images import cube_store
 
 STEPS = (
     *("simulate", "make_examples", "detect_simulated", "calibrate_detections", "score_detections", "search"),
@@ -26,7 +26,7 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lonely(tmp_path_factory):
     cubes, truth = simulate(tmp_path_factory.mktemp("lonely"), test=6, sky=LONELY)
-    return dict(read_cubes(cubes)), read_table(truth)
+    return dict(cube_store.read(cubes)), read_table(truth)
 
 
 def test_cubes_and_truth_say_what_they_are(whole):
@@ -36,7 +36,7 @@ def test_cubes_and_truth_say_what_they_are(whole):
         assert set(file) == {"cubes", "rms", "frequency", "dirty_beam"}
     assert (attrs["case"], attrs["seed"], attrs["split"]) == (CASE, SEED, "test")
     assert len(attrs["config_hash"]) == 12 and attrs["version"]
-    read = dict(read_cubes(cubes))
+    read = dict(cube_store.read(cubes))
     assert list(read) == [0, 1, 2] and read[0].data.shape == (64, 96, 96)
     assert read[0].frequency[[0, -1]] / 1e9 == pytest.approx([230 - 0.315, 230 + 0.315])
     assert max(read[0].beam[:2]) < 10 and read[0].dirty_beam.max() == pytest.approx(1)
@@ -79,9 +79,9 @@ def test_the_noise_is_what_the_file_says(lonely):
 
 def test_shards_hold_what_one_job_would(tmp_path, whole):
     parts = [simulate(tmp_path, shard=shard, shards=2, test=3) for shard in range(2)]
-    together = {number: cube.data for cubes, _ in parts for number, cube in read_cubes(cubes)}
-    assert [list(dict(read_cubes(cubes))) for cubes, _ in parts] == [[0, 2], [1]]
-    for number, cube in read_cubes(whole[0]):
+    together = {number: cube.data for cubes, _ in parts for number, cube in cube_store.read(cubes)}
+    assert [list(dict(cube_store.read(cubes))) for cubes, _ in parts] == [[0, 2], [1]]
+    for number, cube in cube_store.read(whole[0]):
         assert np.array_equal(cube.data, together[number])
     rows = sorted(str(dict(row)) for _, truth in parts for row in read_table(truth))
     assert rows == sorted(str(dict(row)) for row in read_table(whole[1]))
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_or_split_another_sk
 
 
 def test_more_cubes_do_not_change_the_first(tmp_path, whole):
-    first, again = next(read_cubes(simulate(tmp_path, test=1)[0])), next(read_cubes(whole[0]))
+    first, again = next(cube_store.read(simulate(tmp_path, test=1)[0])), next(cube_store.read(whole[0]))
     assert np.array_equal(first[1].data, again[1].data)
 
 
@@ -115,7 +115,7 @@ def test_a_source_without_a_line_has_none_in_the_truth(tmp_path):
     [
         ({"shard": 1}, "--shard 1: should be from 0 to 0"),
         ({"shard": -1}, "--shard -1: should be from 0 to 0"),
-        ({"shards": 3, "shard": 2}, "2 cubes are fewer than the 3 shards; lower `simulate.shards`"),
+        ({"shards": 3, "shard": 2}, "2 observations are fewer than the 3 shards; lower `simulate.shards`"),
         ({"shard": 0, "shardz": 2}, "did you mean `shards`"),
         ({"observation": {"side": 100}}, "`observation.side` is 100, but should be .* a multiple of 32"),
         ({"sky": {"fewest": 7}}, "swap them"),
@@ -142,7 +142,7 @@ def test_broken_settings_are_told(tmp_path):
 
 
 def test_a_missing_folder_of_antennas_is_one_sentence_at_the_command_line(tmp_path):
-    words = ["--case", CASE, "--split", "test", "--shard", "0", "--arrays", str(tmp_path / "none")]
+    words = ["--case", CASE, "--split", "test", "--shard", "0", "--instruments", str(tmp_path / "none")]
     words += ["--output", str(tmp_path / "a.h5"), "--truth", str(tmp_path / "a.ecsv")]
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/simulate.py", *words], capture_output=True, text=True, cwd=ROOT

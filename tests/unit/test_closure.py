@@ -9,6 +9,10 @@ from skyloom.workflow import closure as workflow_closure
 from skyloom.workflow.closure import closure
 
 ROOT = Path(__file__).resolve().parents[2]
+SEARCHING = (
+    *("simulate", "make_examples", "detect_simulated", "calibrate_detections", "score_detections", "search"),
+    "simulate_cube_archive",
+)
 
 
 @pytest.fixture
@@ -100,3 +104,13 @@ def test_the_acknowledgement_does_not_depend_on_how_files_came():
     paths = rooms(closure(str(ROOT / "scripts/acknowledge.py")))
     names = {Path(path).name for path in paths if "/archive/" in path}
     assert names == {"acknowledge.py", "manifest.py"}
+
+
+@pytest.mark.parametrize("step", SEARCHING)
+def test_what_is_right_for_cubes_only_is_left_to_the_case(step):
+    script = str(ROOT / f"scripts/{step}.py")
+    without, cubes = (set(closure(script, case)) for case in (None, "alma_cubes"))
+    added = {str(Path(path).relative_to(ROOT / "scripts/skyloom")) for path in cubes - without}
+    own = {path for path in added if "cube" in path or path.startswith(("detect/", "sky/"))}
+    assert "cases/alma_cubes.py" in own and len(own) > 1
+    assert not any("cube" in path or "/detect/" in path for path in without)

@@ -11,7 +11,7 @@ from skyloom.images.cubes import Cube
 from skyloom.seeds import generator
 from skyloom.sky import line_sources as sky
 
-ARRAYS = Path(__file__).parents[2] / "resources/arrays"
+INSTRUMENTS = Path(__file__).parents[2] / "resources"
 CHANNELS, SIDE = 64, 128
 Z = np.arange(CHANNELS)
 POINT, LONG = (0.0, 0.0, 0.0), (6.0, 3.0, 30.0)
@@ -23,7 +23,7 @@ OFFSETS = st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 
 @pytest.fixture(scope="module")
 def telescope():
-    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60), ARRAYS)
+    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60), INSTRUMENTS)
 
 
 @pytest.fixture(scope="module")

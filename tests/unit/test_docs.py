@@ -44,6 +44,13 @@ def test_every_room_is_in_the_tour():
     assert [path.parent.name for path in folders if f"`{path.parent.name}`" not in page] == []
 
 
+def test_every_function_that_a_case_is_asked_for_is_told():
+    page = (ROOT / "docs/add-a-case.md").read_text()
+    files = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "rules").glob("*.smk")]
+    asked = {name for path in files for name in re.findall(r'\bhook\([\w.]+, "(\w+)"\)', path.read_text())}
+    assert len(asked) > 20 and [name for name in sorted(asked) if f"`{name}`" not in page] == []
+
+
 def test_version_is_the_same_everywhere():
     from skyloom import __version__
 

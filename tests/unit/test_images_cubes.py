@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skyloom.errors import UserError
-from skyloom.images.cube_store import count_cubes, read_cubes, write_cubes
+from skyloom.images import cube_store
 from skyloom.images.cubes import Cube
 
 CHANNELS, SIDE = 12, 40
@@ -182,13 +182,13 @@ def shard(path, numbers=(0, 3, 12), attrs=None):
         (number, made(noise(rms, 6, number) + 0.1 * (number == 3), rms, (8.9, 7.6, 84.5), dirty_beam))
         for number in numbers
     ]
-    return cubes, write_cubes(path, iter(cubes), attrs or {"case": "some", "seed": 7})
+    return cubes, cube_store.write(path, iter(cubes), attrs or {"case": "some", "seed": 7})
 
 
 def test_cubes_come_back_as_they_were_stored(tmp_path):
     cubes, count = shard(tmp_path / "a.h5")
-    read = list(read_cubes(tmp_path / "a.h5"))
-    assert count == count_cubes(tmp_path / "a.h5") == 3
+    read = list(cube_store.read(tmp_path / "a.h5"))
+    assert count == cube_store.count(tmp_path / "a.h5") == 3
     assert [number for number, _ in read] == [0, 3, 12]
     for (_, cube), (_, stored) in zip(cubes, read, strict=True):
         assert stored.data.dtype == np.float32
@@ -207,8 +207,8 @@ def test_cubes_come_back_as_they_were_stored(tmp_path):
 def test_any_values_keep_to_a_small_share_of_themselves_or_of_the_noise(tmp_path_factory, numbers, snr, rms):
     path = tmp_path_factory.mktemp("cubes") / "a.h5"
     data = snr * np.float32(rms)
-    write_cubes(path, ((number, made(data, rms, dirty_beam=np.ones((2, 2)))) for number in numbers), {})
-    read = list(read_cubes(path))
+    cube_store.write(path, ((number, made(data, rms, dirty_beam=np.ones((2, 2)))) for number in numbers), {})
+    read = list(cube_store.read(path))
     assert [number for number, _ in read] == sorted(numbers)
     for _, cube in read:
         assert np.all(np.abs(cube.data - data) <= 5.1e-4 * np.abs(data) + 1e-6 * rms)
@@ -217,8 +217,8 @@ def test_any_values_keep_to_a_small_share_of_themselves_or_of_the_noise(tmp_path
 def test_unobserved_values_stay_unobserved(tmp_path):
     data = noise(1e-3, 6)
     data[3, 2] = np.nan
-    write_cubes(tmp_path / "a.h5", [(0, made(data, dirty_beam=np.ones((2, 2))))], {})
-    ((_, cube),) = read_cubes(tmp_path / "a.h5")
+    cube_store.write(tmp_path / "a.h5", [(0, made(data, dirty_beam=np.ones((2, 2))))], {})
+    ((_, cube),) = cube_store.read(tmp_path / "a.h5")
     assert np.array_equal(np.isnan(cube.data), np.isnan(data))
 
 
@@ -240,7 +240,7 @@ def test_a_simulation_that_fails_leaves_no_file(tmp_path):
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        write_cubes(tmp_path / "a.h5", cubes(), {})
+        cube_store.write(tmp_path / "a.h5", cubes(), {})
     assert not list(tmp_path.iterdir())
 
 
@@ -265,10 +265,10 @@ def broken(path, fault):
 def test_a_broken_file_is_named_with_what_to_do(tmp_path, fault):
     path = broken(tmp_path / "shard_3.h5", fault)
     with pytest.raises(UserError, match=r"shard_3\.h5: .*make it again"):
-        list(read_cubes(path))
+        list(cube_store.read(path))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    for read in (count_cubes, lambda path: list(read_cubes(path))):
+    for read in (cube_store.count, lambda path: list(cube_store.read(path))):
         with pytest.raises(UserError, match=r"none\.h5: no such file"):
             read(tmp_path / "none.h5")

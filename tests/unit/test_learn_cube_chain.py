@@ -23,7 +23,7 @@ backend.start(1)
 
 from skyloom.learn import cube_chain  # noqa: E402  (keras reads its environment when it is imported)
 
-ARRAYS = Path(__file__).parents[2] / "resources/arrays"
+INSTRUMENTS = Path(__file__).parents[2] / "resources"
 CHANNELS, SIDE = 64, 128
 SHAPE = (5.0, 3.0, 30.0)
 """Of all sources, so that a stand-in knows the shape of whatever it is shown."""
@@ -32,7 +32,7 @@ RELATIVE = 0.05
 
 @pytest.fixture(scope="module")
 def telescope():
-    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60), ARRAYS)
+    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60), INSTRUMENTS)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from skyloom.instruments import interferometer as radio
 from skyloom.learn import cube_examples
 from skyloom.sky import line_sources as sky
 
-ARRAYS = Path(__file__).resolve().parents[2] / "resources/arrays"
+INSTRUMENTS = Path(__file__).resolve().parents[2] / "resources"
 SIDE, CHANNELS = 96, 48
 KINDS = Sky(overlapping=0.5, rotating=0.3, more_lines=0.3, double_peaked=0.3, continuum_only=0.2)
 STILL = KINDS.model_copy(update={"rotating": 0.0})
@@ -25,7 +25,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(scope="module")
 def telescope():
-    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=120.0), ARRAYS)
+    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=120.0), INSTRUMENTS)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ backend.start(1)
 
 from skyloom.learn import cube_chain, cube_search  # noqa: E402  (keras reads its environment when it is imported)
 
-ARRAYS = Path(__file__).parents[2] / "resources/arrays"
+INSTRUMENTS = Path(__file__).parents[2] / "resources"
 CHANNELS, SIDE, PIXEL = 48, 160, 0.1
 SHAPE = (5.0, 3.0, 30.0)
 """Of all sources [pixel of 0.1 arcsec], so that a stand-in knows the shape of whatever it is shown."""
@@ -48,7 +48,7 @@ SOURCES = [source(*place, sky.Line(*line, 0.008)) for place, line in zip(PLACES,
 
 @pytest.fixture(scope="module")
 def telescope():
-    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60, pixel=PIXEL), ARRAYS)
+    return telescope_of(Observation(side=SIDE, channels=CHANNELS, integration=60, pixel=PIXEL), INSTRUMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_cube_of_noise_gives_a_table_without_rows(tmp_path, telescope, simulat
 
 def test_a_cube_with_other_pixels_is_resampled_and_its_sources_are_in_its_own_pixels(tmp_path):
     pixel = 0.15
-    coarse = telescope_of(Observation(side=96, channels=CHANNELS, integration=60, pixel=pixel), ARRAYS)
+    coarse = telescope_of(Observation(side=96, channels=CHANNELS, integration=60, pixel=pixel), INSTRUMENTS)
     band = coarse.band
     zoom = cube_search.TRAINED_BEAM / np.sqrt(band.beam[0] * band.beam[1])
     # A side that is far from a whole number of new pixels; the second source lies where that shows most.

@@ -1,5 +1,6 @@
 """Sources in dirty ALMA cubes: where are they in position and frequency, and what are they like?"""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -155,26 +156,71 @@ class Settings(SearchSettings):
     )
 
 
-def simulate(settings, split, shard, seed, arrays):
+def instrument_files():
+    """Return the files below resources/ that the simulations read."""
+    return [f"arrays/alma_cycle9_{number}.ecsv" for number in range(1, 11)]
+
+
+def store():
+    """Return the module that keeps simulated cubes on disk."""
+    from ..images import cube_store
+
+    return cube_store
+
+
+def figures():
+    """Return the figures that a run makes of the search, first the one that docs/measured shows."""
+    return ("example", "completeness", "residuals", "coverage")
+
+
+def simulate(settings, split, shard, seed, instruments):
     """Yield number, cube and rows of truth of every cube of a shard (`skyloom.images.cubes.Cube`)."""
     from ..detect.simulated_cubes import simulate_cube
     from ..seeds import generator
 
-    telescope = telescope_of(settings.observation, arrays)
+    telescope = telescope_of(settings.observation, instruments)
     for number in range(shard, getattr(settings, split), settings.shards):
         yield number, *simulate_cube(telescope, settings.sky, generator(seed, "alma_cubes", "simulate", split, number))
 
 
-def telescope_of(observation, arrays):
+def truth_table(rows):
+    """Return rows of truth as a table with units."""
+    from ..detect.simulated_cubes import truth_table
+
+    return truth_table(rows)
+
+
+def telescope_of(observation, instruments):
     """Return the telescope that observes as the settings say (`skyloom.instruments.dirty_cubes.Telescope`)."""
     from ..instruments import alma, dirty_cubes
 
-    return dirty_cubes.Telescope(
-        dirty_cubes.observe_band(observation, alma.read_antennas(arrays, observation.configuration))
-    )
+    antennas = alma.read_antennas(Path(instruments) / "arrays", observation.configuration)
+    return dirty_cubes.Telescope(dirty_cubes.observe_band(observation, antennas))
 
 
-def true_examples(settings, dataset, split, seed, arrays):
+def roles():
+    """Return the role of a network by the examples that it is trained on; on others, it has that of its target."""
+    return {"maps": "map", "spectra": "lines"}
+
+
+def searching_roles():
+    """Return the roles that no search of a cube can do without."""
+    return ("map", "lines")
+
+
+def roles_before(dataset):
+    """Return the roles of the networks that the predicted examples of a dataset are made with."""
+    from ..learn import chains
+
+    return chains.roles_before(dataset, {"maps": (), "spectra": ("map",), "sources": ("map", "lines")})
+
+
+def example_search():
+    """Return the settings of the search that the examples depend on: what it does before anything is calibrated."""
+    return ("map_threshold", "dilation", "deblend", "line_height", "threads")
+
+
+def true_examples(settings, dataset, split, seed, instruments):
     """Yield the simulated examples of a dataset for one split (`skyloom.learn.datasets.Samples`)."""
     from ..learn import cube_examples
     from ..seeds import generator
@@ -185,7 +231,7 @@ def true_examples(settings, dataset, split, seed, arrays):
     keys = ("alma_cubes", "examples", dataset, split)
     if dataset == "maps":
         yield from cube_examples.map_examples(
-            telescope_of(observation, arrays),
+            telescope_of(observation, instruments),
             settings.simulate.sky,
             count,
             lambda number: generator(seed, *keys, number),
@@ -194,11 +240,11 @@ def true_examples(settings, dataset, split, seed, arrays):
         return
     sky, rng = settings.simulate.sky, generator(seed, *keys)
     if dataset == "spectra":
-        band = telescope_of(observation.model_copy(update={"side": 96}), arrays).band
+        band = telescope_of(observation.model_copy(update={"side": 96}), instruments).band
         yield cube_examples.spectrum_examples(band, sky, count, rng, split)
     else:
         yield cube_examples.source_examples(
-            telescope_of(observation.model_copy(update={"side": 96}), arrays), sky, count, rng, split
+            telescope_of(observation.model_copy(update={"side": 96}), instruments), sky, count, rng, split
         )
 
 
@@ -217,28 +263,67 @@ def example_targets(dataset):
     return QUANTITIES if dataset == "sources" else ()
 
 
-def search_cube(cube, networks, settings, seconds):
+def search_observation(cube, networks, settings, seconds):
     """Search a cube and return one row a source; the seconds of each stage are added to `seconds`."""
     from ..learn import cube_chain
 
     return cube_chain.search_cube(cube, networks, settings, cube_chain.Stages(seconds))
 
 
-def detection_table(rows):
+def detection_table(rows, cube):
     """Return rows of the search as a table with units, with all columns even if there is no row."""
     from ..learn.cube_chain import detection_table
 
-    return detection_table(rows)
+    table = detection_table(rows)
+    table.meta["beam_fwhm"] = float((cube.beam[0] * cube.beam[1]) ** 0.5)
+    return table
 
 
-def archived(settings, numbers, seed, arrays):
-    """Yield number, archive entry, cube and rows of truth of the embedded archive's cubes."""
+def table_needs():
+    """Return the columns that truth and detections must have, and the entries of the latter's header."""
+    place = ("cube", "x", "y")
+    return {"truth": [*place, "snr"], "detections": [*place, "score", "snr"], "header": ["beam_fwhm"]}
+
+
+def calibrate(truth, detections, settings):
+    """Return the calibration of the chain, of the detections in the validation cubes."""
+    from ..learn import detection_calibration
+
+    return detection_calibration.calibrate(truth, detections, settings)
+
+
+def score(truth, detections, calibration, settings, random):
+    """Return scores, residuals, summary, its Markdown and one sentence of the detections in the test cubes."""
+    from ..detect.match_sources import accepted, match_sources
+    from ..learn import detection_calibration, detection_scores, detection_summary
+
+    detections = detection_calibration.apply(calibration, detections)
+    threshold = calibration["threshold"]
+    scores = detection_scores.detector_scores(
+        truth,
+        detections,
+        threshold,
+        beam_fwhm=detections.meta["beam_fwhm"],
+        random=random,
+        confidence=settings.confidence,
+    )
+    kept = accepted(match_sources(truth, detections, spectral=True), detections, threshold)
+    summary = detection_summary.summary(scores)
+    text = detection_summary.as_markdown(summary, len(set(truth["cube"])), len(truth), settings.confidence)
+    found = scores["3d"]["detectable"]
+    completeness, purity = (found[name]["value"] or 0 for name in ("completeness", "purity"))
+    said = f"{len(truth)} sources; of those with S/N of at least 5 completeness {completeness:.3f}, purity {purity:.3f}"
+    return scores, detection_scores.residuals(truth, detections, kept), summary, text, said
+
+
+def archived(settings, numbers, seed, instruments):
+    """Yield number, files by name, name of the searched one, archive entries and truth of the archive's cubes."""
     from ..detect.simulated_cubes import simulate_cube
-    from ..instruments import alma, products
+    from ..instruments import alma, cube_products, products
     from ..seeds import generator
 
     observation = settings.simulate.observation
-    telescope = telescope_of(observation, arrays)
+    telescope = telescope_of(observation, instruments)
     beam = telescope.band.beam
     for number in numbers:
         rng = generator(seed, "alma_cubes", "archive", number)
@@ -262,7 +347,10 @@ def archived(settings, numbers, seed, arrays):
             released=released,
             public=public,
         )
-        yield number, entry, *simulate_cube(telescope, settings.simulate.sky, rng)
+        cube, truth = simulate_cube(telescope, settings.simulate.sky, rng)
+        files = cube_products.files_of(entry, cube, number, observation.pixel)
+        entries = products.obscore_rows(entry, sum(map(len, files.values())))
+        yield number, files, entry.filename(cube_products.PRODUCT), entries, truth
 
 
 def search_file(path, networks, calibration, settings):
@@ -303,6 +391,17 @@ def search_file(path, networks, calibration, settings):
         }
         for row, found in zip(rows, table, strict=True)
     ]
+
+
+def field_columns():
+    """Return what the table of files says of a searched one: whole numbers, and others with their units."""
+    units = {
+        **dict.fromkeys(("ra", "dec"), "deg"),
+        "radius": "arcsec",
+        "rms": "Jy/beam",
+        **dict.fromkeys(("beam_major", "beam_minor"), "arcsec"),
+    }
+    return ("channels", "width", "height"), units
 
 
 def object_units():

@@ -7,7 +7,7 @@ from pathlib import Path
 from astropy.table import Table, vstack
 
 from ..cli import progress
-from ..images.cube_store import count_cubes, read_cubes
+from ..images import cube_store
 from ..images.cubes import Cube
 
 
@@ -21,8 +21,8 @@ def detections_in(path: str | Path, find: Callable[[Cube, int], Table]) -> Table
     find : callable
         Takes a cube and its number.
     """
-    tables, seconds, total = [], 0.0, count_cubes(path)
-    for number, cube in progress(read_cubes(path), total, "cubes"):
+    tables, seconds, total = [], 0.0, cube_store.count(path)
+    for number, cube in progress(cube_store.read(path), total, "cubes"):
         start = time.perf_counter()
         tables.append(find(cube, number))
         seconds += time.perf_counter() - start

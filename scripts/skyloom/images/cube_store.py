@@ -13,29 +13,29 @@ LARGEST = 60_000.0
 """Largest S/N that is kept; half precision ends at 65 504."""
 
 
-def write_cubes(path: str | Path, cubes: Iterable[tuple[int, Cube]], attrs: dict) -> int:
+def write(path: str | Path, cubes: Iterable[tuple[int, Cube]], attrs: dict) -> int:
     """Write numbered cubes that share band, beam and noise, one in memory at a time; return how many.
 
     A value is kept to 0.05 %, far below the noise.
     """
     import h5py
 
-    count = 0
+    written = 0
     with written_whole(path) as part, h5py.File(part, "w") as file:
         file.attrs.update(attrs)
         for number, cube in cubes:
-            if not count:
+            if not written:
                 file.attrs["beam"] = cube.beam
                 for name in ("rms", "frequency", "dirty_beam"):
                     file[name] = getattr(cube, name)
             scaled = np.clip(cube.data / cube.rms[:, None, None].astype(np.float32), -LARGEST, LARGEST)
             group = file.require_group("cubes")
             group.create_dataset(f"{number:06d}", data=scaled.astype(np.float16), chunks=(1, *scaled.shape[1:]))
-            count += 1
-    return count
+            written += 1
+    return written
 
 
-def read_cubes(path: str | Path) -> Iterator[tuple[int, Cube]]:
+def read(path: str | Path) -> Iterator[tuple[int, Cube]]:
     """Yield number and cube of a shard, in order, one in memory at a time.
 
     Raises
@@ -57,7 +57,7 @@ def read_cubes(path: str | Path) -> Iterator[tuple[int, Cube]]:
         raise UserError(f"{path}: cannot be read as simulated cubes ({error}); make it again.") from error
 
 
-def count_cubes(path: str | Path) -> int:
+def count(path: str | Path) -> int:
     """Return how many cubes a shard holds."""
     import h5py
 

@@ -6,25 +6,21 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import existing, read_json
 
-ROLES = {"maps": "map", "spectra": "lines"}
-"""What a network gives that is trained on these examples; on others, it gives the quantity that it is trained for."""
-SEARCHING = ("map", "lines")
-"""Roles that no search of a cube can do without."""
-BEFORE = {"maps": (), "spectra": ("map",), "sources": ("map", "lines")}
-"""Roles of the networks that the predicted examples of a dataset are made with."""
 CALIBRATION = ("probability", "errors", "threshold", "identity", "models_sha256")
 """What is in the file that calibrate_detections.py writes, and read by other steps."""
 
 
-def roles(models: Mapping[str, object]) -> dict[str, str]:
+def roles(models: Mapping[str, object], by_dataset: Mapping[str, str]) -> dict[str, str]:
     """Return the name of the model in each role of a chain.
 
     Parameters
     ----------
     models : mapping of str to skyloom.config.schema.ChainModel
         The models of the chain, by name.
+    by_dataset : mapping of str to str
+        Role of the model that is trained on a dataset; on others, a model has the name of its target.
     """
-    return {ROLES.get(model.dataset, model.target): name for name, model in models.items()}
+    return {by_dataset.get(model.dataset, model.target): name for name, model in models.items()}
 
 
 def chain_files(given: Sequence[str], needed: Iterable[str] = ()) -> dict[str, Path]:
@@ -54,17 +50,23 @@ def chain_files(given: Sequence[str], needed: Iterable[str] = ()) -> dict[str, P
     return files
 
 
-def roles_before(dataset: str) -> tuple[str, ...]:
+def roles_before(dataset: str, by_dataset: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Return the roles of the networks that the predicted examples of a dataset are made with.
+
+    Parameters
+    ----------
+    dataset : str
+    by_dataset : mapping of str to sequence of str
+        These roles for every dataset that there is.
 
     Raises
     ------
     UserError
         If there is no such dataset.
     """
-    if dataset not in BEFORE:
-        raise UserError(f"--dataset: there is no `{dataset}`; it should be one of {', '.join(BEFORE)}.")
-    return BEFORE[dataset]
+    if dataset not in by_dataset:
+        raise UserError(f"--dataset: there is no `{dataset}`; it should be one of {', '.join(by_dataset)}.")
+    return by_dataset[dataset]
 
 
 def read_calibration(path: str | Path) -> dict:
