@@ -304,6 +304,11 @@ def instrument_files(wildcards):
     return [f"resources/{name}" for name in hook(wildcards.case, "instrument_files")()]
 
 
+def having(setting):
+    """Return the cases that have a setting, such as other detectors to compare."""
+    return [name for name, case in CASES.items() if hasattr(case, setting)]
+
+
 def one_of(names):
     """Return a wildcard's constraint: one of the names, or nothing at all if there is none."""
     return "|".join(names) or "(?!)"
@@ -529,19 +534,15 @@ def shard_observations(wildcards, input):
 minutes = functools.partial(memory, most=LONGEST)
 
 
-def has_peers(case):
-    return hasattr(CASES[case], "peers")
-
-
 def published_page(wildcards):
     """Return the scores that the case's page in docs/measured holds."""
-    names = ["metrics/scores", *(["peers", "peers_snr"] if has_peers(wildcards.case) else [])]
+    names = ["metrics/scores", *(["peers", "peers_snr"] if wildcards.case in having("peers") else [])]
     return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
 
 
 def published_table(wildcards):
     """Return the table of the page that the README shows."""
-    name = "peers" if has_peers(wildcards.case) else "metrics/scores"
+    name = "peers" if wildcards.case in having("peers") else "metrics/scores"
     return f"<results>/{wildcards.case}/{name}.md"
 
 

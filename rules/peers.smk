@@ -12,6 +12,8 @@ rule detect_with_peer:
         "<logs>/{case}/detect_with_peer_{peer}_{split}_{shard}.log",
     benchmark:
         "<logs>/benchmarks/{case}/detect_with_peer_{peer}_{split}_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(having("peers")),
     conda:
         "../envs/detect_with_peer.yaml"
     threads: 1
@@ -34,6 +36,8 @@ rule detect_with_decoras:
         "<logs>/{case}/detect_with_decoras_{split}_{shard}.log",
     benchmark:
         "<logs>/benchmarks/{case}/detect_with_decoras_{split}_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(having("decoras")),
     conda:
         "../envs/detect_with_decoras.yaml"
     threads: search_threads
@@ -80,6 +84,8 @@ rule compare_detectors:
         "<logs>/{case}/compare_detectors.log",
     benchmark:
         "<logs>/benchmarks/{case}/compare_detectors.tsv"
+    wildcard_constraints:
+        case=one_of(having("peers")),
     conda:
         "../envs/compare_detectors.yaml"
     threads: 1
@@ -111,6 +117,8 @@ rule detect_with_variant:
         "<logs>/{case}/detect_with_variant_{variant}_{split}_{shard}.log",
     benchmark:
         "<logs>/benchmarks/{case}/detect_with_variant_{variant}_{split}_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(having("variants")),
     conda:
         "../envs/detect_simulated.yaml"
     threads: search_threads
@@ -160,7 +168,7 @@ rule compare_variants:
     benchmark:
         "<logs>/benchmarks/{case}/compare_variants.tsv"
     wildcard_constraints:
-        case=one_of(SEARCHED),
+        case=one_of(having("variants")),
     conda:
         "../envs/compare_detectors.yaml"
     threads: 1

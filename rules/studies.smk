@@ -151,7 +151,7 @@ rule publish_ablation:
     benchmark:
         "<logs>/benchmarks/{case}/publish_ablation.tsv"
     wildcard_constraints:
-        case=one_of(SEARCHED),
+        case=one_of(having("variants")),
     conda:
         "../envs/publish_results.yaml"
     threads: 1
