@@ -16,7 +16,7 @@ def main(argv=None):
     parser.add_argument("--models", nargs="*", default=[], help="ROLE=FILE of the networks that come before")
     parser.add_argument("--observations", nargs="*", default=[], help="simulated ones (HDF5), training ones first")
     parser.add_argument("--truths", nargs="*", default=[], help="their truth (ECSV), in the same order")
-    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
+    parser.add_argument("--instruments", default="resources", help="their folder (default: %(default)s)")
     parser.add_argument("--output", required=True, help="the dataset (HDF5)")
     args = parser.parse_args(argv)
 

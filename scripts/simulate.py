@@ -16,7 +16,7 @@ def main(argv=None):
     parser = step_parser(__doc__, section="simulate", seed=True)
     parser.add_argument("--split", required=True, choices=SPLITS, help="what the observations are for")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
-    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
+    parser.add_argument("--instruments", default="resources", help="their folder (default: %(default)s)")
     parser.add_argument("--output", required=True, help="the observations (HDF5)")
     parser.add_argument("--truth", required=True, help="one row a source (ECSV)")
     args = parser.parse_args(argv)

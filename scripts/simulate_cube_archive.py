@@ -14,7 +14,7 @@ def main(argv=None):
     parser = step_parser(__doc__, section="embedded", seed=True)
     parser.add_argument("--all-settings", help="simulate and embedded settings of the case (JSON)")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
-    parser.add_argument("--instruments", default="resources", help="folder of their tables (default: %(default)s)")
+    parser.add_argument("--instruments", default="resources", help="their folder (default: %(default)s)")
     parser.add_argument("--products", required=True, help="output: the product files, a tar")
     parser.add_argument("--obscore", required=True, help="output: the archive's table, ECSV")
     parser.add_argument("--truth", required=True, help="output: what was simulated, ECSV")
