@@ -351,9 +351,9 @@ class ChainModel(Model):
 
     dataset: Name = Field(description="The examples it is trained on.")
     target: Name | None = Field(None, description="Which of the examples' quantities it estimates; null for all.")
-    loss: Literal["l1", "msle", "l1_ssim", "focal", "cross_entropy", "gaussian_nll", "student_nll", "angle_nll"] = (
-        Field(description="What the training makes small.")
-    )
+    loss: Literal[
+        "l1", "msle", "l1_ssim", "focal", "cross_entropy", "gaussian_nll", "student_nll", "angle_nll", "photons"
+    ] = Field(description="What the training makes small.")
     fine_tune: Annotated[int, Field(ge=0)] = Field(
         0, description="Epochs of a second training, on what the networks before it in the chain predict."
     )

@@ -255,6 +255,26 @@ def _sum(values):
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
 
+class Photons(keras.losses.Loss):
+    """Negative log-likelihood of which events of a counts map are photons of sources.
+
+    Notes ----- Each of the n events in a pixel is a photon with the predicted share, so that k of them are with a
+    binomial probability, of which the part that does not depend on the share is left out. It is divided by the square
+    root of the map's counts, its noise, so that a long exposure does not outweigh all short ones.
+    """
+
+    def __init__(self, name: str = "photons", **options):
+        """Name the loss; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for photons (n, height, width, 1) and photons beside counts."""
+        photons, counts = y_true[..., 0], y_pred[..., 1]
+        share = ops.clip(y_pred[..., 0] / ops.maximum(counts, 1.0), _SMALL, 1 - _SMALL)
+        loss = -(photons * ops.log(share) + (counts - photons) * ops.log1p(-share))
+        return ops.sum(loss, axis=(1, 2)) / ops.sqrt(1 + ops.sum(counts, axis=(1, 2)))
+
+
 LOSSES: dict[str, type[keras.losses.Loss]] = {
     "l1_ssim": L1SSIM,
     "focal": Focal,
@@ -264,5 +284,6 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "gaussian_nll": GaussianNLL,
     "student_nll": StudentNLL,
     "angle_nll": AngleNLL,
+    "photons": Photons,
 }
 """The losses by their names in the configuration; called without arguments, each has its usual constants."""

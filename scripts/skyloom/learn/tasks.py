@@ -8,7 +8,7 @@ from ..errors import UserError
 from .datasets import Samples
 from .predict import ORIENTATIONS, logits, oriented, outputs
 
-OUTPUTS = {"gaussian_nll": 2, "student_nll": 2, "angle_nll": 3}
+OUTPUTS = {"gaussian_nll": 2, "student_nll": 2, "angle_nll": 3, "photons": 2}
 """Numbers that a network gives for a loss with an error of its own; for any other loss as many as are asked for."""
 
 

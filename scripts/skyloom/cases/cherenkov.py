@@ -1,0 +1,235 @@
+"""Gamma-ray sources in counts maps of Cherenkov telescopes: where are they, and are they real, within milliseconds?"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from ..config.schema import Count, Fraction, Scale, SearchSettings, Section, _rising, unit
+
+PERFORMANCE = "cherenkov/lst4.ecsv"
+Range = Annotated[tuple[Scale, Scale], AfterValidator(_rising)]
+
+
+class Sky(Section):
+    """What the simulated maps hold; the published setting is one source of one Crab, seen for 100 s."""
+
+    sources: Annotated[tuple[Annotated[int, Field(ge=0)], Count], AfterValidator(_rising)] = Field(
+        (0, 5), description="Sources in a map, at least and at most."
+    )
+    time: Annotated[Range, unit("s")] = Field(
+        (10.0, 3600.0), description="Range of the exposures, drawn by their logarithm."
+    )
+    flux: Range = Field(
+        (0.05, 10.0),
+        description="Range of the fluxes at 0.3 TeV in units of the Crab Nebula's, drawn by their logarithm.",
+    )
+    index: Range = Field((1.8, 3.2), description="Range of the spectral indices.")
+    offset: Annotated[tuple[Annotated[float, Field(ge=0)], Scale], AfterValidator(_rising), unit("deg")] = Field(
+        (0.0, 2.0), description="Range of the distances from the pointing."
+    )
+    apart: Annotated[float, Field(ge=0), unit("deg")] = Field(0.3, description="Sources are at least this far apart.")
+    scale: Fraction = Field(0.2, description="By which share the background may be larger or smaller.")
+    gradient: Annotated[float, Field(ge=0, lt=0.4), unit("1/deg")] = Field(
+        0.1, description="Steepest relative change of the background."
+    )
+    night_sky: Fraction = Field(0.1, description="By which share patches of night sky may change the background.")
+
+
+class Observation(Section):
+    """What the simulated maps are observed with."""
+
+    zenith: list[Annotated[float, Field(ge=0, lt=70)]] = Field(
+        [20.0, 40.0, 60.0], description="Zenith angles [deg] of the array in resources/cherenkov.", min_length=1
+    )
+    irfs: list[str] | None = Field(
+        None, description="DL3 files whose instrument response is taken instead, each as likely; null for none."
+    )
+    energy: Annotated[Range, unit("TeV")] = Field((0.03, 5.0), description="Range of the reconstructed energies.")
+    side: Annotated[int, Field(ge=64, le=1000, multiple_of=8), unit("pix")] = Field(200, description="Side of the map.")
+    pixel: Annotated[float, Field(gt=0), unit("deg")] = Field(0.025, description="Side of a pixel.")
+
+
+class Simulate(Section):
+    """The simulated maps; each has its truth."""
+
+    shards: Annotated[int, Field(ge=1, le=200)] = Field(2, description="Jobs that simulate the maps of one split.")
+    train: Count = Field(1200, description="Maps whose candidates train the network of positions.")
+    validation: Count = Field(400, description="Maps that calibrate the chain and choose the threshold.")
+    test: Count = Field(400, description="Maps that are only measured on.")
+    sky: Sky = Sky()
+    observation: Observation = Observation()
+
+
+class Examples(Section):
+    """How many simulated examples train the network that cleans maps."""
+
+    maps: Count = Field(1200, description="Maps with the photons of sources that are in them.")
+    validation: Fraction = Field(0.15, description="As many more, as a share, choose the epoch.")
+
+
+class EmbeddedMaps(Section):
+    """The simulated archive that the project brings."""
+
+    fields: Count = Field(6, description="How many photon lists it holds.")
+    shards: Annotated[int, Field(ge=1, le=200)] = Field(1, description="Number of jobs that simulate them.")
+
+
+class Search(Section):
+    """How a map is searched."""
+
+    lowest_score: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="Least photons of a candidate over the noise of what is counted."
+    )
+    purity: Annotated[float, Field(gt=0, lt=1)] = Field(0.97, description="Of the candidates, on the validation maps.")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.68, description="Level of all intervals.")
+    energy: Annotated[Range, unit("TeV")] = Field((0.03, 5.0), description="Range of the energies that are counted.")
+    side: Annotated[int, Field(ge=64, le=1000, multiple_of=8), unit("pix")] = Field(
+        200, description="Side of the map of a photon list."
+    )
+    pixel: Annotated[float, Field(gt=0), unit("deg")] = Field(0.025, description="Side of its pixels.")
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="Threads of the backend; part of the result's identity, hence never taken from `--cores`."
+    )
+
+
+class Settings(SearchSettings):
+    """The settings of the search for gamma-ray sources."""
+
+    simulate: Simulate = Simulate()
+    examples: Examples = Examples()
+    embedded: EmbeddedMaps = EmbeddedMaps()
+    search: Search = Search()
+
+
+def instrument_files():
+    """Return the files below resources/ that the simulations read."""
+    return [PERFORMANCE]
+
+
+def store():
+    """Return the module that keeps simulated maps on disk."""
+    from ..images import map_store
+
+    return map_store
+
+
+def figures():
+    """Return the figures that a run makes of the search."""
+    return ()
+
+
+def responses_of(observation, instruments):
+    """Return the responses to draw from, by zenith angle [deg], or by number where they are of DL3 files."""
+    from ..instruments import cherenkov, counts_maps
+
+    frame = counts_maps.Frame(observation.side, observation.pixel)
+    lowest, highest = observation.energy
+    if observation.irfs:
+        files = [cherenkov.read_irfs(path) for path in observation.irfs]
+        return {number: counts_maps.respond(irfs, frame, (lowest, highest)) for number, irfs in enumerate(files)}
+    performance = cherenkov.read_performance(Path(instruments) / PERFORMANCE)
+    return {
+        zenith: counts_maps.respond(
+            cherenkov.make_irfs(performance, zenith),
+            frame,
+            (max(lowest, cherenkov.threshold(performance, zenith)), highest),
+        )
+        for zenith in observation.zenith
+    }
+
+
+def simulate(settings, split, shard, seed, instruments):
+    """Yield number, map and rows of truth of every map of a shard (`skyloom.images.counts.CountsMap`)."""
+    from ..detect.simulated_maps import observe
+    from ..seeds import generator
+    from ..sky.transients import draw_field
+
+    responses = responses_of(settings.observation, instruments)
+    for number in range(shard, getattr(settings, split), settings.shards):
+        rng = generator(seed, "cherenkov", "simulate", split, number)
+        field = draw_field(rng, settings.sky, list(responses))
+        yield number, *observe(field, responses[field.response], rng)
+
+
+def truth_table(rows):
+    """Return rows of truth as a table with units."""
+    from ..detect.simulated_maps import truth_table
+
+    return truth_table(rows)
+
+
+def roles():
+    """Return the role of a network by the examples that it is trained on; on others, it has that of its target."""
+    return {"maps": "map"}
+
+
+def searching_roles():
+    """Return the roles that no search of a map can do without."""
+    return ("map",)
+
+
+def roles_before(dataset):
+    """Return the roles of the networks that the examples of a dataset are made with."""
+    from ..learn import chains
+
+    return chains.roles_before(dataset, {"maps": (), "candidates": ("map",)})
+
+
+def example_search():
+    """Return the settings of the search that the examples depend on."""
+    return ("lowest_score", "threads")
+
+
+def true_examples(settings, dataset, split, seed, instruments):
+    """Yield the simulated examples of a dataset for one split (`skyloom.learn.datasets.Samples`)."""
+    from ..learn import map_examples
+    from ..seeds import generator
+
+    if dataset != "maps":
+        return
+    count = settings.examples.maps
+    count = count if split == "train" else max(16, round(count * settings.examples.validation))
+    yield from map_examples.map_examples(
+        responses_of(settings.simulate.observation, instruments),
+        settings.simulate.sky,
+        count,
+        lambda number: generator(seed, "cherenkov", "examples", dataset, split, number),
+        split,
+    )
+
+
+def predicted_examples(settings, dataset, observed, truth, networks, name):
+    """Return the examples that the chain so far makes of a map, or None."""
+    from ..learn import map_examples
+
+    return map_examples.predicted_positions(observed, truth, networks, settings.search, name)
+
+
+def example_targets(dataset):
+    """Return the names of the quantities in the examples' targets; none for a map."""
+    from ..learn.map_examples import QUANTITIES
+
+    return QUANTITIES if dataset == "candidates" else ()
+
+
+def search_observation(observed, networks, settings, seconds):
+    """Search a map and return one row a candidate; the seconds of each stage are added to `seconds`."""
+    from ..learn import cube_chain, map_search
+
+    return map_search.search_map(observed, networks, settings, cube_chain.Stages(seconds))
+
+
+def detection_table(rows, observed):
+    """Return rows of the search as a table with units, with all columns even if there is no row."""
+    from ..learn import map_search
+
+    table = map_search.detection_table(rows)
+    table.meta["pixel"] = observed.pixel
+    return table
+
+
+def table_needs():
+    """Return the columns that truth and detections must have, and the entries of the latter's header."""
+    place = ["cube", "x", "y"]
+    return {"truth": [*place, "snr"], "detections": [*place, "score", "snr"], "header": ["pixel"]}
