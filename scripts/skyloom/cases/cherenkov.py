@@ -81,7 +81,9 @@ class Search(Section):
     lowest_score: Annotated[float, Field(gt=0)] = Field(
         1.0, description="Least photons of a candidate over the noise of what is counted."
     )
-    purity: Annotated[float, Field(gt=0, lt=1)] = Field(0.97, description="Of the candidates, on the validation maps.")
+    false_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01, description="False candidates in a map, of those above the threshold, on the validation maps."
+    )
     confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.68, description="Level of all intervals.")
     energy: Annotated[Range, unit("TeV")] = Field((0.03, 5.0), description="Range of the energies that are counted.")
     side: Annotated[int, Field(ge=64, le=1000, multiple_of=8), unit("pix")] = Field(
@@ -232,4 +234,21 @@ def detection_table(rows, observed):
 def table_needs():
     """Return the columns that truth and detections must have, and the entries of the latter's header."""
     place = ["cube", "x", "y"]
-    return {"truth": [*place, "snr"], "detections": [*place, "score", "snr"], "header": ["pixel"]}
+    return {"truth": [*place, "snr"], "detections": [*place, "score", "snr", "photons"], "header": ["pixel"]}
+
+
+def calibrate(truth, detections, settings):
+    """Return the calibration of the chain, of the candidates in the validation maps."""
+    from ..learn import map_calibration
+
+    return map_calibration.calibrate(truth, detections, settings)
+
+
+def score(truth, detections, calibration, settings, random):
+    """Return scores, residuals, summary, its Markdown and one sentence of the candidates in the test maps."""
+    from ..learn import map_calibration, map_scores
+
+    detections = map_calibration.apply(calibration, detections)
+    scores, residuals = map_scores.scores(truth, detections, calibration["threshold"], settings.confidence, random)
+    summary = map_scores.summary(scores)
+    return scores, residuals, summary, map_scores.as_markdown(summary, scores), map_scores.said(scores)

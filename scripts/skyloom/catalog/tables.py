@@ -26,7 +26,7 @@ def read_chunks(paths: list[str], what: str, needed: list[str], header: Sequence
     Returns
     -------
     astropy.table.Table
-        Its `meta` is that of the first chunk.
+        Its `meta` is that of the first chunk, but for the number of observations, `cubes`, which is that of all.
 
     Raises
     ------
@@ -46,6 +46,8 @@ def read_chunks(paths: list[str], what: str, needed: list[str], header: Sequence
     filled = [table for table in tables if len(table)] or tables[:1]
     joined = vstack(filled, metadata_conflicts="silent")
     joined.meta = dict(tables[0].meta)
+    if all("cubes" in table.meta for table in tables):
+        joined.meta["cubes"] = sum(int(table.meta["cubes"]) for table in tables)
     return joined
 
 

@@ -51,7 +51,7 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
     true = np.isin(np.arange(len(detections)), matched[matched >= 0])
     if not true.any():
         raise UserError("no source of the validation cubes was found; train longer, or lower `search.map_threshold`.")
-    weights, bias = _probability(features(detections), true)
+    weights, bias = probability_of(features(detections), true)
     scored = detections.copy()
     scored["score"] = sigmoid(features(detections) @ weights + bias)
     matched = match_sources(truth, scored, spectral=True)
@@ -65,7 +65,8 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
     }
 
 
-def _probability(given: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, float]:
+def probability_of(given: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return weights and bias of the log odds that a detection is real, of features (n, k) and what is (n,)."""
     if true.all():
         # Without a false detection there is nothing to fit; then the map's own odds serve.
         return np.array([1.0, *np.zeros(given.shape[1] - 1)]), 0.0

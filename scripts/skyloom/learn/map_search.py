@@ -17,9 +17,9 @@ BINNING = 2
 """Pixels of the map that are one of the networks', along each axis."""
 CROP = 32
 """Side of the part that a position is measured in [networks' pixel]."""
-PEAK, APART, INSIDE, BROAD = 1.6, 4, 6.0, 10.0
-"""In networks' pixels: the Gaussian that peaks are looked for with, their least distance, the radius of what is counted
-of a source, and the Gaussian that the background is smoothed with."""
+PEAK, APART, INSIDE, NEAR, BROAD = 1.6, 4, 12.0, 3.0, 10.0
+"""In networks' pixels: the Gaussian that peaks are looked for with, their least distance, the radii within which
+photons are counted and the significance is taken, and the Gaussian that smooths the background."""
 LARGEST = 2.5
 """A position is at most this far from its peak along each axis [networks' pixel]."""
 UNITS = {
@@ -43,9 +43,16 @@ class Candidate:
     x, y : int
         Pixel of the peak.
     photons, background : float
-        Counts within `INSIDE`, those of sources and the others.
+        Counts within `INSIDE` that are nearest to this peak: those of sources, and what the background is expected to
+        be.
+    photons_error : float
+        Of which events are photons, by their shares.
+    score : float
+        Significance of the photons when each event counts as much as it is likely to be one.
     snr : float
-        Significance of the excess there (Li & Ma 1983, ApJ 272, 317, eq. 17).
+        Significance of the excess within `NEAR` (Li & Ma 1983, ApJ 272, 317, eq. 17).
+    width : float
+        Root mean square distance of the photons from the peak.
     image : numpy.ndarray, shape (CROP, CROP)
         Counts less the background, in units of the noise of what is counted.
     """
@@ -53,15 +60,12 @@ class Candidate:
     x: int
     y: int
     photons: float
+    photons_error: float
     background: float
+    score: float
     snr: float
     width: float
     image: np.ndarray = field(repr=False)
-
-    @property
-    def score(self) -> float:
-        """Photons over the noise of all that is counted."""
-        return self.photons / np.sqrt(self.photons + self.background + 1)
 
 
 def binned(counts: np.ndarray, binning: int = BINNING) -> np.ndarray:
@@ -102,22 +106,26 @@ def find_peaks(counts: np.ndarray, photons: np.ndarray, lowest: float) -> list[C
     y, x = np.indices(counts.shape)
     ones = gaussian_filter(np.ones_like(counts), BROAD, mode="constant")
     level = gaussian_filter(counts - photons, BROAD, mode="constant") / ones
+    # n events with the share f sum up to n f photons, and their weighted sum has the variance n f**2.
+    squared = photons**2 / np.maximum(counts, 1)
     distance = np.stack([(x - column) ** 2 + (y - row) ** 2 for row, column in peaks]) if len(peaks) else np.zeros((0,))
     candidates = []
     for number, (row, column) in enumerate(peaks):
         own = distance[number] <= distance.min(axis=0)
         inside = own & (distance[number] <= INSIDE**2)
-        some, rest = float(photons[inside].sum()), float(level[inside].sum())
-        if some / np.sqrt(some + rest + 1) < lowest:
+        some, rest, given = (float(values[inside].sum()) for values in (photons, level, squared))
+        if np.sqrt(given) < lowest:
             continue
-        noise = np.sqrt(some + rest + 1)
+        noise = np.sqrt(some + level[distance[number] <= (INSIDE / 2) ** 2].sum() + 1)
         candidates.append(
             Candidate(
                 x=int(column),
                 y=int(row),
                 photons=some,
+                photons_error=float(np.sqrt(max(some - given, 0.0) + 1)),
                 background=rest,
-                snr=_significance(counts, level, distance[number] <= (INSIDE / 2) ** 2),
+                score=float(np.sqrt(given)),
+                snr=_significance(counts, level, distance[number] <= NEAR**2),
                 width=float(np.sqrt((photons[inside] * distance[number][inside]).sum() / max(some, 1e-6))),
                 image=_cut((np.where(own, counts - level, 0) / noise).astype(np.float32), row, column),
             )
@@ -150,7 +158,7 @@ def position_input(one: Candidate, along_y: bool) -> np.ndarray:
     A response that looks alike in x and y needs one network only: y is the x of the transposed image.
     """
     image = one.image.T if along_y else one.image
-    share = one.photons / (one.photons + one.background + 1)
+    share = one.score**2 / (one.photons + 1)
     values = [np.log(one.score + 0.1), np.log(one.photons + 1) / 4, share, one.width / INSIDE]
     planes = [np.full_like(image, value) for value in values]
     return np.stack([image, *planes], axis=-1)
@@ -172,7 +180,7 @@ def search_map(observed: CountsMap, networks: dict[str, keras.Model], settings, 
     -------
     list of dict
         x, y and their errors [pixel of the map], photons with their error and background within the radius `INSIDE`
-        [ct], score (photons over noise) and snr (significance).
+        [ct], score and snr, both significances (`Candidate`).
     """
     now = time.perf_counter()
     counts = binned(observed.counts)
@@ -190,9 +198,9 @@ def search_map(observed: CountsMap, networks: dict[str, keras.Model], settings, 
             "x_error": float(x_error * scale),
             "y_error": float(y_error * scale),
             "photons": one.photons,
-            "photons_error": float(np.sqrt(one.photons + one.background)),
+            "photons_error": one.photons_error,
             "background": one.background,
-            "score": float(one.score),
+            "score": one.score,
             "snr": one.snr,
         }
         for one, (dx, dy), (x_error, y_error) in zip(candidates, offsets, errors, strict=True)
