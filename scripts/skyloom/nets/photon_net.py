@@ -18,9 +18,10 @@ _STEP = 4
 def build(
     input_shape: tuple[int | None, int | None, int],
     outputs: int = 2,
-    width: int = 24,
+    width: int = 48,
     scales: tuple[float, ...] = (0.8, 1.6, 3.2),
     surroundings: float = 10.0,
+    dilations: tuple[int, ...] = (1, 2, 1, 4, 1),
 ) -> keras.Model:
     """Return the network.
 
@@ -36,6 +37,8 @@ def build(
         Standard deviations of the Gaussians that gather the counts of a source [pixel].
     surroundings : float
         Standard deviation of the Gaussian that tells the counts around it [pixel].
+    dilations : tuple of int
+        Of the residual blocks.
 
     Returns
     -------
@@ -53,40 +56,33 @@ def build(
     with the probability s / (s + b), whatever the exposure. That share is what the convolutions give, and the photons
     are the counts times it: no flux is lost, and nothing has to be scaled back. The network sees the excess over the
     surroundings in units of its Poisson noise, at several scales, and nothing of the instrument. It works at a quarter
-    of the map's size, with 4 x 4 pixels as channels, and puts them back in their places at the end (sub-pixel
-    convolution, Shi et al. 2016, arXiv:1609.05158).
+    of the map's size, where the details of 4 x 4 pixels are channels.
     """
     check_sides("photon_net", input_shape, _STEP, free=True)
     counts = keras.Input(input_shape, name="counts")
-    x = Excesses(scales, surroundings, name="excesses")(counts)
-    x = Folded(_STEP, name="folded")(x)
-    x = layers.Conv2D(width, 1, name="stem")(x)
-    x = _residual(x, width, "near_1")
-    skip = x
-    x = layers.AveragePooling2D(2, padding="same", name="halved")(x)
-    for number, dilation in enumerate((1, 2, 4), start=1):
-        x = _residual(x, width, f"wide_{number}", dilation)
-    x = layers.UpSampling2D(2, interpolation="bilinear", name="doubled")(x)
-    x = layers.Concatenate(name="both")([Cut(name="cut")([x, skip]), skip])
-    x = layers.Conv2D(width, 1, name="joined")(x)
-    x = _residual(x, width, "near_2")
-    x = layers.Conv2D(
-        _STEP**2,
-        3,
-        padding="same",
+    x = _excesses(counts, scales, surroundings)
+    x = layers.Conv2D(width, _STEP, strides=_STEP, name="stem")(x)
+    for number, dilation in enumerate(dilations, start=1):
+        x = _residual(x, width, f"block_{number}", dilation)
+    x = layers.Conv2D(width, 1, activation="silu", name="joined")(layers.Activation("silu", name="silu")(x))
+    share = layers.Conv2DTranspose(
+        1,
+        _STEP,
+        strides=_STEP,
+        activation="sigmoid",
         dtype="float32",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         bias_initializer=keras.initializers.Constant(math.log(FIRST / (1 - FIRST))),
-        name="logits",
-    )(layers.Activation("silu", name="silu")(x))
-    share = layers.Activation("sigmoid", dtype="float32", name="share")(Unfolded(_STEP, name="unfolded")(x))
+        name="share",
+    )(x)
     photons = layers.Multiply(dtype="float32", name="photons")([share, counts])
     if outputs == 2:
         photons = layers.Concatenate(dtype="float32", name="photons_and_counts")([photons, counts])
     return keras.Model(counts, photons, name="photon_net")
 
 
-def _residual(x, filters: int, name: str, dilation: int = 1):
+def _residual(x, filters: int, name: str, dilation: int):
+    """Return a residual block that begins as the identity."""
     y = layers.Activation("silu", name=f"{name}_silu_1")(x)
     y = layers.Conv2D(filters, 3, padding="same", dilation_rate=dilation, name=f"{name}_conv_1")(y)
     y = layers.Activation("silu", name=f"{name}_silu_2")(y)
@@ -94,101 +90,34 @@ def _residual(x, filters: int, name: str, dilation: int = 1):
     return layers.Add(name=f"{name}_sum")([x, y])
 
 
-@keras.saving.register_keras_serializable("skyloom")
-class Excesses(layers.Layer):
-    """Excess of smoothed counts over their surroundings, in units of its Poisson noise, and the surroundings.
+def _excesses(counts, scales: tuple[float, ...], surroundings: float):
+    """Return the excess of smoothed counts over their surroundings, in units of its noise, and log surroundings.
 
-    Parameters
-    ----------
-    scales : sequence of float
-        Standard deviations of the Gaussians [pixel]; 0 is no smoothing.
-    surroundings : float
-        Standard deviation of the wide one [pixel].
-
-    Notes
-    -----
-    Large excesses enter by their inverse hyperbolic sine. Beyond the map's edges nothing is counted, and smoothed
-    values are divided by how much of the Gaussian lies within.
+    Large ones enter by their inverse hyperbolic sine. Nothing is counted beyond the map's edges, so that what is
+    smoothed is divided by how much of the Gaussian lies within.
     """
-
-    def __init__(self, scales, surroundings: float, **options):
-        """Keep the widths."""
-        super().__init__(**options, dtype="float32", trainable=False)
-        self.scales, self.surroundings = tuple(scales), surroundings
-
-    def get_config(self) -> dict:
-        """Return what the layer is made from."""
-        config = super().get_config()
-        config.pop("dtype", None)
-        config.pop("trainable", None)
-        return config | {"scales": list(self.scales), "surroundings": self.surroundings}
-
-    def call(self, counts):
-        """Return the features, (n, height, width, scales + 2)."""
-        around = self._smooth(counts, self.surroundings)
-        level = around + 1e-3
-        features = [ops.arcsinh((counts - around) / ops.sqrt(level + 0.25))]
-        for scale in self.scales:
-            # Of the Gaussian's weights the sum of squares: the variance of what it gathers, in units of the level.
-            held = 1 / (4 * math.pi * scale**2)
-            features.append(
-                ops.arcsinh((self._smooth(counts, scale) - around) / ops.sqrt(level * held + 0.25 * held**2))
-            )
-        features.append(0.5 * ops.log(level))
-        return ops.concatenate(features, axis=-1)
-
-    def _smooth(self, counts, scale: float):
-        reach = math.ceil(3 * scale)
-        line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2)
-        line = (line / line.sum()).astype(np.float32)
-        upright, lying = line[:, None, None, None], line[None, :, None, None]
-
-        def both(x):
-            return ops.conv(ops.conv(x, upright, padding="same"), lying, padding="same")
-
-        return both(counts) / both(ops.ones_like(counts[:1]))
+    ones = ops.ones_like(counts)
+    around = _smoothed(counts, surroundings, "around") / _smoothed(ones, surroundings, "around_ones")
+    level = around + 1e-3
+    features = [ops.arcsinh((counts - around) / ops.sqrt(level + 0.25))]
+    for number, scale in enumerate(scales, start=1):
+        smooth = _smoothed(counts, scale, f"near_{number}") / _smoothed(ones, scale, f"near_{number}_ones")
+        # The sum of the Gaussian's squared weights is the variance of what it gathers, for a level of one.
+        gathered = 1 / (4 * math.pi * scale**2)
+        features.append(ops.arcsinh((smooth - around) / ops.sqrt(level * gathered + 0.25 * gathered**2)))
+    features.append(0.5 * ops.log(level))
+    return layers.Concatenate(name="excesses")(features)
 
 
-@keras.saving.register_keras_serializable("skyloom")
-class Folded(layers.Layer):
-    """Blocks of `step` x `step` pixels as channels."""
-
-    def __init__(self, step: int, **options):
-        """Keep the step."""
-        super().__init__(**options)
-        self.step = step
-
-    def get_config(self) -> dict:
-        """Return what the layer is made from."""
-        return super().get_config() | {"step": self.step}
-
-    def call(self, x):
-        """Return (n, height / step, width / step, channels step**2)."""
-        _, height, width, channels = ops.shape(x)
-        step = self.step
-        x = ops.reshape(x, (-1, height // step, step, width // step, step, channels))
-        return ops.reshape(
-            ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // step, width // step, step**2 * channels)
+def _smoothed(x, scale: float, name: str):
+    """Return counts smoothed by a Gaussian, by two layers that are not trained."""
+    reach = math.ceil(3 * scale)
+    line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2)
+    line = (line / line.sum()).astype(np.float32)
+    for axis, size in (("y", (len(line), 1)), ("x", (1, len(line)))):
+        layer = layers.Conv2D(
+            1, size, padding="same", use_bias=False, trainable=False, dtype="float32", name=f"{name}_{axis}"
         )
-
-
-@keras.saving.register_keras_serializable("skyloom")
-class Unfolded(Folded):
-    """Channels as blocks of `step` x `step` pixels: what `Folded` does, backwards."""
-
-    def call(self, x):
-        """Return (n, height step, width step, channels / step**2)."""
-        _, height, width, channels = ops.shape(x)
-        step = self.step
-        x = ops.reshape(x, (-1, height, width, step, step, channels // step**2))
-        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height * step, width * step, channels // step**2))
-
-
-@keras.saving.register_keras_serializable("skyloom")
-class Cut(layers.Layer):
-    """Cut the first of two maps to the size of the second."""
-
-    def call(self, pair):
-        """Return the first map, whose rows and columns end where those of the second do."""
-        first, second = pair
-        return first[:, : ops.shape(second)[1], : ops.shape(second)[2]]
+        x = layer(x)
+        layer.set_weights([line.reshape(*size, 1, 1)])
+    return x
