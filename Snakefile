@@ -22,7 +22,7 @@ wildcard_constraints:
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
     variant="[a-z][a-z0-9_]*",
-    split="train|validation|test",
+    split="train|validation|test|published",
     peer="photutils|pybdsf|matched_filter_3d|sofia",
 
 
@@ -63,6 +63,7 @@ rule all:
             "<results>/{case}/acknowledgement.txt",
             "<results>/{case}/metrics/scores.csv",
         ),
+        results_of("<results>/{case}/metrics/published_scores.csv", cases=published()),
         every_plot,
 
 

@@ -288,7 +288,7 @@ def catalog_dataset(wildcards):
 
 def simulate_settings(case, *kept):
     """Return the settings of a case's simulations without the numbers of observations, but for those that are kept."""
-    counts = {"shards", "train", "validation", "test"} - set(kept)
+    counts = {"shards", "train", "validation", "test", "published"} - set(kept)
     return {key: value for key, value in CONFIG["cases"][case]["simulate"].items() if key not in counts}
 
 
@@ -307,6 +307,16 @@ def instrument_files(wildcards):
 def having(setting):
     """Return the cases that have a setting, such as other detectors to compare."""
     return [name for name, case in CASES.items() if hasattr(case, setting)]
+
+
+def published():
+    """Return the cases that simulate a published setting, to be measured on besides their own."""
+    return [name for name in SEARCHED if hasattr(CASES[name].simulate, "published")]
+
+
+def showing(figure):
+    """Return the cases that search observations and have a figure of this name."""
+    return [name for name in SEARCHED if figure in hook(name, "figures")()]
 
 
 def one_of(names):

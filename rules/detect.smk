@@ -95,3 +95,29 @@ rule score_detections:
         " --detections {input.detections} --truths {input.truths} --calibration {input.calibration}"
         " --scores {output.scores} --residuals {output.residuals} --table {output.table} --text {output.text}"
         " > {log:q} 2>&1"
+
+
+use rule score_detections as score_published with:
+    input:
+        detections=observation_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "published"),
+        truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "published"),
+        calibration="<results>/{case}/detections/calibration.json",
+        script="scripts/score_detections.py",
+        library=library("scripts/score_detections.py"),
+    output:
+        scores="<results>/{case}/metrics/published_chain.json",
+        residuals="<results>/{case}/metrics/published_residuals.ecsv",
+        table=report(
+            "<results>/{case}/metrics/published_scores.csv",
+            caption="../report/published_scores.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "scores in the published setting"},
+        ),
+        text="<results>/{case}/metrics/published_scores.md",
+    log:
+        "<logs>/{case}/score_published.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/score_published.tsv"
+    wildcard_constraints:
+        case=one_of(published()),

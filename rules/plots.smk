@@ -271,6 +271,8 @@ rule plot_detections:
         "<logs>/{case}/plot_detections.log",
     benchmark:
         "<logs>/benchmarks/{case}/plot_detections.tsv"
+    wildcard_constraints:
+        case=one_of(showing("residuals")),
     conda:
         "../envs/plot_detections.yaml"
     threads: 1
@@ -303,6 +305,8 @@ rule plot_cube:
         "<logs>/{case}/plot_cube.log",
     benchmark:
         "<logs>/benchmarks/{case}/plot_cube.tsv"
+    wildcard_constraints:
+        case=one_of(showing("example")),
     conda:
         "../envs/plot_cube.yaml"
     threads: 1
@@ -312,3 +316,57 @@ rule plot_cube:
     shell:
         "python {input.script} --cubes {input.cubes} --truth {input.truth} --detections {input.detections}"
         " --calibration {input.calibration} --output {output.figure} > {log:q} 2>&1"
+
+
+rule plot_maps:
+    input:
+        scores="<results>/{case}/metrics/chain.json",
+        residuals="<results>/{case}/metrics/residuals.ecsv",
+        maps="<results>/{case}/simulated/test_000.h5",
+        truth="<results>/{case}/simulated/test_000.truth.ecsv",
+        detections="<results>/{case}/detections/test_000.ecsv",
+        calibration="<results>/{case}/detections/calibration.json",
+        models=chain_models,
+        script="scripts/plot_maps.py",
+        library=library("scripts/plot_maps.py"),
+    output:
+        location=report(
+            "<results>/{case}/plots/location.png",
+            caption="../report/location.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "completeness and positions"},
+        ),
+        bias=report(
+            "<results>/{case}/plots/bias.png",
+            caption="../report/bias.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "bias of the photons"},
+        ),
+        sources=report(
+            "<results>/{case}/plots/sources.png",
+            caption="../report/sources.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "maps and their sources"},
+        ),
+    log:
+        "<logs>/{case}/plot_maps.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_maps.tsv"
+    wildcard_constraints:
+        case=one_of(showing("bias")),
+    conda:
+        "../envs/plot_maps.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        models=all_roles,
+    shell:
+        "python {input.script} --scores {input.scores} --residuals {input.residuals} --maps {input.maps}"
+        " --truth {input.truth} --detections {input.detections} --calibration {input.calibration}"
+        " --models {params.models} --location {output.location} --bias {output.bias}"
+        " --sources {output.sources} > {log:q} 2>&1"

@@ -8,7 +8,7 @@ from skyloom.cases import hook
 from skyloom.cli import progress, run, say, step_parser, step_settings
 from skyloom.errors import UserError
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "published")
 
 
 def main(argv=None):

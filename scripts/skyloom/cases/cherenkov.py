@@ -50,6 +50,18 @@ class Observation(Section):
     pixel: Annotated[float, Field(gt=0), unit("deg")] = Field(0.025, description="Side of a pixel.")
 
 
+PUBLISHED = {
+    "sources": (1, 1),
+    "time": (100.0, 100.0),
+    "flux": (1.0, 1.0),
+    "index": (2.48, 2.48),
+    "scale": 0.0,
+    "gradient": 0.0,
+    "night_sky": 0.0,
+}
+"""What differs in the setting in which the original was measured."""
+
+
 class Simulate(Section):
     """The simulated maps; each has its truth."""
 
@@ -57,6 +69,9 @@ class Simulate(Section):
     train: Count = Field(1200, description="Maps whose candidates train the network of positions.")
     validation: Count = Field(400, description="Maps that calibrate the chain and choose the threshold.")
     test: Count = Field(400, description="Maps that are only measured on.")
+    published: Count = Field(
+        300, description="Others, in the published setting: one source of one Crab for 100 s, an even background."
+    )
     sky: Sky = Sky()
     observation: Observation = Observation()
 
@@ -117,8 +132,8 @@ def store():
 
 
 def figures():
-    """Return the figures that a run makes of the search."""
-    return ()
+    """Return the figures that a run makes of the search, first the one that docs/measured shows."""
+    return ("sources", "location", "bias")
 
 
 def responses_of(observation, instruments):
@@ -148,9 +163,10 @@ def simulate(settings, split, shard, seed, instruments):
     from ..sky.transients import draw_field
 
     responses = responses_of(settings.observation, instruments)
+    sky = settings.sky.model_copy(update=PUBLISHED) if split == "published" else settings.sky
     for number in range(shard, getattr(settings, split), settings.shards):
         rng = generator(seed, "cherenkov", "simulate", split, number)
-        field = draw_field(rng, settings.sky, list(responses))
+        field = draw_field(rng, sky, list(responses))
         yield number, *observe(field, responses[field.response], rng)
 
 
