@@ -28,6 +28,9 @@ def samples(name, count, seed):
     random = np.random.default_rng(seed)
     if name in MAPS:
         return centres(random, count), random.uniform(0.01, 0.99, (count, 16, 20, 1))
+    if name == "photons":
+        counts = random.poisson(9, (count, 8, 10, 1)) + 1.0
+        return random.binomial(counts.astype(int), 0.3), np.concatenate([0.2 * counts, counts], axis=-1)
     if name in ("gaussian_nll", "student_nll"):
         return random.normal(size=(count, 1)), random.normal(size=(count, 2))
     twice = random.uniform(0, 2 * np.pi, count)
@@ -213,5 +216,22 @@ def test_the_names_are_those_of_the_configuration():
         "student_nll",
         "angle_nll",
         "msle",
+        "photons",
     }
     assert all(LOSSES[name]().name == name for name in LOSSES)
+
+
+def test_the_share_of_photons_that_is_best_is_the_true_one():
+    counts = np.full((1, 8, 8, 1), 1000.0)
+    photons = 0.2 * counts
+    shares = np.linspace(0.05, 0.6, 56)
+    found = [value(LOSSES["photons"](), photons, np.concatenate([share * counts, counts], -1)) for share in shares]
+    assert shares[np.argmin(found)] == pytest.approx(0.2, abs=0.006)
+
+
+def test_photons_where_nothing_is_counted_cost_nothing_and_sure_shares_are_finite():
+    counts = np.zeros((1, 8, 8, 1))
+    counts[0, 0] = 5
+    sure = value(LOSSES["photons"](), counts, np.concatenate([counts, counts], -1))
+    none = value(LOSSES["photons"](), counts, np.concatenate([0 * counts, counts], -1))
+    assert 0 <= sure < 1e-3 < none < np.inf
