@@ -145,6 +145,7 @@ class Known:
 
         The norm is the number of a source's photons: the reference model gives one for an exposure of one.
         """
+        from gammapy.datasets import MapDataset
         from gammapy.estimators import TSMapEstimator
         from gammapy.maps import Map, MapAxis
         from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
@@ -161,7 +162,15 @@ class Known:
             n_jobs=1,
         )
         exposure = Map.from_geom(geom.to_image().to_cube([true]), data=1.0, unit="cm2 s")
-        return estimator, {"exposure": exposure, "psf": self._psf(true)}, geom
+        parts = {"exposure": exposure, "psf": self._psf(true)}
+        kernel = estimator.estimate_kernel(MapDataset(counts=Map.from_geom(geom), **parts))
+        # What lies beyond the kernel is part of the source; gammapy makes the kernel hold all.
+        middle = self.response.frame.middle
+        rows, columns = (slice(*_ends(middle, _BINNING * side / 2)) for side in kernel.data.shape[1:])
+        kernel = kernel * float(self.image(middle, middle)[rows, columns].sum())
+        # It would be made anew three times for each map.
+        estimator.estimate_kernel = lambda dataset: kernel
+        return estimator, parts, geom
 
     def _psf(self, true):
         from gammapy.irf import PSFMap
@@ -187,9 +196,10 @@ class Known:
         """Return the background that has the moments of the counts in the pixels that are used."""
         terms = self._terms if gradient else self._terms[:1]
         some, model = terms[:, used], self.response.background[used]
-        scale = np.linalg.solve((some * model) @ some.T, some @ counts[used])
+        scale = np.linalg.solve(np.einsum("ip,jp,p->ij", some, some, model), np.einsum("ip,p->i", some, counts[used]))
+        plane = sum(value * term for value, term in zip(scale, terms, strict=True))
         # A plane may fall below zero in the corners.
-        return self.response.background * np.maximum(np.tensordot(scale, terms, 1), 0.1 * scale[0])
+        return self.response.background * np.maximum(plane, 0.1 * scale[0])
 
     def _within(self, x: float, y: float, radius: float) -> np.ndarray:
         rows, columns = np.ogrid[: self.response.frame.side, : self.response.frame.side]
@@ -568,6 +578,11 @@ def _counts(observed: CountsMap, known: Known) -> np.ndarray:
             f"{frame.side} pixels of {frame.pixel:g} deg along each axis."
         )
     return observed.counts.astype(float)
+
+
+def _ends(middle: float, half: float) -> tuple[int, int]:
+    """Return the first pixel, and that after the last, of those whose middle is within half a width of a position."""
+    return max(int(np.ceil(middle - half)), 0), int(np.floor(middle + half)) + 1
 
 
 def _binned(image: np.ndarray) -> np.ndarray:
