@@ -141,11 +141,10 @@ class Known:
 
     @cached_property
     def test_statistics(self):
-        """gammapy's estimator of test statistics, its data set but for counts and background, and its geometry.
+        """gammapy's estimator of test statistics, and the exposure and the geometry of its data set.
 
         The norm is the number of a source's photons: the reference model gives one for an exposure of one.
         """
-        from gammapy.datasets import MapDataset
         from gammapy.estimators import TSMapEstimator
         from gammapy.maps import Map, MapAxis
         from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
@@ -161,25 +160,22 @@ class Known:
             threshold=_FITTED**2,
             n_jobs=1,
         )
-        exposure = Map.from_geom(geom.to_image().to_cube([true]), data=1.0, unit="cm2 s")
-        parts = {"exposure": exposure, "psf": self._psf(true)}
-        kernel = estimator.estimate_kernel(MapDataset(counts=Map.from_geom(geom), **parts))
-        # What lies beyond the kernel is part of the source; gammapy makes the kernel hold all.
-        middle = self.response.frame.middle
-        rows, columns = (slice(*_ends(middle, _BINNING * side / 2)) for side in kernel.data.shape[1:])
-        kernel = kernel * float(self.image(middle, middle)[rows, columns].sum())
-        # It would be made anew three times for each map.
+        kernel = self._kernel(geom)
+        # The kernel of gammapy holds all of a source, and would be made anew three times for each map.
         estimator.estimate_kernel = lambda dataset: kernel
-        return estimator, parts, geom
+        return estimator, Map.from_geom(geom.to_image().to_cube([true]), data=1.0, unit="cm2 s"), geom
 
-    def _psf(self, true):
-        from gammapy.irf import PSFMap
-        from gammapy.maps import Map, MapAxis, WcsGeom
+    def _kernel(self, geom):
+        """Return the image of a source for one photon in the pixels of a geometry, around it, as gammapy's map."""
+        from gammapy.maps import Map
 
-        rad = MapAxis.from_nodes(self.response.radius * u.deg, name="rad")
-        geom = WcsGeom.create(skydir=(0, 0), npix=(1, 1), binsz=20, proj="CAR", frame="icrs", axes=[rad, true])
-        spread = self.response._between(self.response.spread, PointSource(0.0, _PSF_OFFSET, 1.0, self.index))
-        return PSFMap(Map.from_geom(geom, data=spread.reshape(geom.data_shape), unit="deg-2"))
+        part = geom.to_odd_npix(max_radius=_KERNEL / 2 * u.deg)
+        half, column = part.data_shape[-1] // 2, geom.data_shape[-1] // 2
+        away = round(_PSF_OFFSET / (_BINNING * self.response.frame.pixel))
+        row = column + max(min(away, column - half - 1), 0)
+        image = _binned(self.image(*(_BINNING * at + (_BINNING - 1) / 2 for at in (column, row))))
+        cut = image[row - half : row + half + 1, column - half : column + half + 1]
+        return Map.from_geom(part, data=cut[None])
 
     @cached_property
     def regions(self):
@@ -292,12 +288,12 @@ def ts_map(observed: CountsMap, known: Known, threshold: float = THRESHOLD, grad
     if not counts.any():
         return _table([])
     background = known.background(observed, gradient)
-    estimator, parts, geom = known.test_statistics
+    estimator, exposure, geom = known.test_statistics
     binned = {
         name: Map.from_geom(geom, data=_binned(image)[None])
         for name, image in (("counts", counts), ("background", background))
     }
-    maps = estimator.run(MapDataset(**binned, **parts, name="map"))
+    maps = estimator.run(MapDataset(**binned, exposure=exposure, name="map"))
     statistic, norm, error = (maps[name].data[0] for name in ("ts", "norm", "norm_err"))
     rows = []
     for peak in find_peaks(maps["sqrt_ts"], threshold, APART * u.deg):
@@ -578,11 +574,6 @@ def _counts(observed: CountsMap, known: Known) -> np.ndarray:
             f"{frame.side} pixels of {frame.pixel:g} deg along each axis."
         )
     return observed.counts.astype(float)
-
-
-def _ends(middle: float, half: float) -> tuple[int, int]:
-    """Return the first pixel, and that after the last, of those whose middle is within half a width of a position."""
-    return max(int(np.ceil(middle - half)), 0), int(np.floor(middle + half)) + 1
 
 
 def _binned(image: np.ndarray) -> np.ndarray:
