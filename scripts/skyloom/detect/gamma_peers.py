@@ -515,7 +515,7 @@ def _fit_source(counts: np.ndarray, background: np.ndarray, known: Known, x: flo
         jac=True,
         method="L-BFGS-B",
         bounds=list(zip((low - start) / units, (high - start) / units, strict=True)),
-        options={"maxiter": 60, "ftol": 1e-9, "gtol": 1e-4},
+        options={"maxfun": 60, "ftol": 1e-8, "gtol": 3e-3},
     )
     best = np.clip(start + units * fit.x, low, high)
     image, slope = slopes(*best)
