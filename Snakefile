@@ -24,6 +24,7 @@ wildcard_constraints:
     variant="[a-z][a-z0-9_]*",
     split="train|validation|test|published",
     peer="photutils|pybdsf|matched_filter_3d|sofia",
+    estimator="excess_map|ts_map|likelihood_fit|aperture_photometry",
 
 
 report: "report/workflow.rst"
@@ -47,6 +48,7 @@ include: "rules/infer.smk"
 include: "rules/detect.smk"
 include: "rules/search.smk"
 include: "rules/peers.smk"
+include: "rules/estimators.smk"
 include: "rules/build_catalog.smk"
 include: "rules/plots.smk"
 include: "rules/studies.smk"

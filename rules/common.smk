@@ -475,6 +475,11 @@ def detector_files(others, split, ending="ecsv"):
     return files
 
 
+def estimator_settings(wildcards):
+    """Return what the maps are made of, as JSON: how many others there are does not matter."""
+    return json.dumps(simulate_settings(wildcards.case), sort_keys=True)
+
+
 def search_threads(wildcards):
     return CASES[wildcards.case].search.threads
 

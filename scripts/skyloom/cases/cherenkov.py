@@ -1,7 +1,7 @@
 """Gamma-ray sources in counts maps of Cherenkov telescopes: where are they, and are they real, within milliseconds?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -117,6 +117,10 @@ class Settings(SearchSettings):
     examples: Examples = Examples()
     embedded: EmbeddedMaps = EmbeddedMaps()
     search: Search = Search()
+    estimators: list[Literal["excess_map", "ts_map", "likelihood_fit", "aperture_photometry"]] = Field(
+        ["excess_map", "ts_map", "likelihood_fit", "aperture_photometry"],
+        description="Other ways to find sources in maps that `peers.csv` compares, a target outside `all`.",
+    )
 
 
 def instrument_files():
@@ -159,15 +163,21 @@ def responses_of(observation, instruments):
 def simulate(settings, split, shard, seed, instruments):
     """Yield number, map and rows of truth of every map of a shard (`skyloom.images.counts.CountsMap`)."""
     from ..detect.simulated_maps import observe
+
+    responses = responses_of(settings.observation, instruments)
+    for number in range(shard, getattr(settings, split), settings.shards):
+        field, rng = drawn_field(settings, split, number, seed, list(responses))
+        yield number, *observe(field, responses[field.response], rng)
+
+
+def drawn_field(settings, split, number, seed, responses):
+    """Return the field of a simulated map (`skyloom.sky.transients.Field`) and the random numbers that follow it."""
     from ..seeds import generator
     from ..sky.transients import draw_field
 
-    responses = responses_of(settings.observation, instruments)
+    rng = generator(seed, "cherenkov", "simulate", split, number)
     sky = settings.sky.model_copy(update=PUBLISHED) if split == "published" else settings.sky
-    for number in range(shard, getattr(settings, split), settings.shards):
-        rng = generator(seed, "cherenkov", "simulate", split, number)
-        field = draw_field(rng, sky, list(responses))
-        yield number, *observe(field, responses[field.response], rng)
+    return draw_field(rng, sky, responses), rng
 
 
 def truth_table(rows):

@@ -604,3 +604,21 @@ def _table(rows: list[dict], in_order: bool = False) -> Table:
             for name, unit in COLUMNS.items()
         }
     )
+
+
+def _photometry_of_peaks(observed: CountsMap, known: Known, background: np.ndarray) -> Table:
+    """Return the photometry of the peaks of the excess map; where no other circle has a place, a score of zero."""
+    table = aperture_photometry(observed, known, excess_map(observed, known, gradient=True))
+    table["score"] = np.nan_to_num(table["score"])
+    return table
+
+
+ESTIMATORS = {
+    "excess_map": lambda observed, known, background: excess_map(observed, known, gradient=True),
+    "ts_map": lambda observed, known, background: ts_map(observed, known, gradient=True),
+    "likelihood_fit": lambda observed, known, background: likelihood_fit(observed, known, background, sources=5),
+    "aperture_photometry": _photometry_of_peaks,
+}
+"""The peers by name; each takes a map, what is known of the instrument and the true background, which the fit alone
+uses. The background of the maps is that of the response, scaled to what is counted by a factor that may change
+across the map."""

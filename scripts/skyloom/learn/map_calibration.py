@@ -59,7 +59,7 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
     weights, bias = probability_of(features(detections), true)
     probability = sigmoid(features(detections) @ weights + bias)
     maps = int(detections.meta["cubes"])
-    threshold = _threshold(probability[~true], settings.false_rate * maps)
+    threshold = _highest_false(probability[~true], settings.false_rate * maps)
     wanted = values(truth, "snr") >= LOWEST_SNR
     kept = probability >= threshold
     found = np.where(matched >= 0, kept[matched], False)
@@ -78,14 +78,16 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
     }
 
 
-def _threshold(false: np.ndarray, allowed: float) -> float:
-    """Return the lowest probability above which there are no more false candidates than allowed."""
-    ranked = np.sort(false)[::-1]
-    count = int(allowed)
-    if len(ranked) <= count:
-        return 0.0
-    above = ranked[count - 1] if count else 1.0
-    return float((ranked[count] + above) / 2) if above > ranked[count] else float(np.nextafter(ranked[count], 1))
+def threshold_of(truth: Table, detections: Table, false_rate: float) -> float:
+    """Return the lowest score above which no more candidates a map are false."""
+    true = np.isin(np.arange(len(detections)), matches(truth, detections))
+    return _highest_false(values(detections, "score")[~true], false_rate * int(detections.meta["cubes"]))
+
+
+def _highest_false(false: np.ndarray, allowed: float) -> float:
+    """Return the least score above which there are no more false candidates than allowed."""
+    ranked = np.sort(false[np.isfinite(false)])[::-1]
+    return float(np.nextafter(ranked[int(allowed)], np.inf)) if len(ranked) > int(allowed) else 0.0
 
 
 def _radii(truth: Table, detections: Table, matched: np.ndarray) -> dict:

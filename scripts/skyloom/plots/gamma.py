@@ -147,3 +147,26 @@ def sources(shown: Sequence[tuple[CountsMap, np.ndarray, Table, Table]]) -> Figu
 def _offset(row, one: CountsMap, half: float) -> tuple[float, float]:
     """Return the offset of a row's pixel to the East and to the North [deg]."""
     return half - (row["x"] + 0.5) * one.pixel, (row["y"] + 0.5) * one.pixel - half
+
+
+def comparison(results: dict[str, dict]) -> Figure:
+    """Return completeness and errors of the position of several estimators.
+
+    Parameters
+    ----------
+    results : dict of str to dict
+        Names and `skyloom.learn.map_comparison.results`.
+    """
+    figure, (left, right) = style.new_figure(9, 3.8, ncols=2)
+    colours = style.colours(results)
+    for name, result in results.items():
+        test = result["test"]
+        bins = [(_middle(row), row["completeness"]) for row in test["found"]["bins"]]
+        _bars(left, bins, color=colours[name], label=name)
+        bins = [(_middle(row), row["median"]) for row in test["residuals"]["bins"]]
+        _bars(right, bins, color=colours[name])
+    left.set(xscale="log", xlabel="true significance", ylim=(-0.03, 1.03), title="Sources found")
+    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    left.legend()
+    right.set(xscale="log", yscale="log", xlabel="true significance", title="Median error of the position [deg]")
+    return figure
