@@ -140,26 +140,22 @@ def respond(irfs: dict, frame: Frame, energies: tuple[float, float]) -> Response
     energy = MapAxis.from_energy_edges(energies * u.TeV)
     edges = np.arange(0, 1.5 + _STEP / 2, _STEP)
     rings = np.pi * np.diff(edges**2)
+    photons = [
+        PowerLawSpectralModel(index=index, amplitude=CRAB_FLUX / u.Unit("cm2 s MeV"), reference=PIVOT * u.TeV)
+        .integral(true.edges[:-1], true.edges[1:])
+        .to_value("cm-2 s-1")
+        for index in _INDICES
+    ]
     rate = np.zeros((len(_INDICES), len(_OFFSETS)))
     spread = np.zeros((len(_INDICES), len(_OFFSETS), len(edges) - 1))
     for column, offset in enumerate(_OFFSETS * u.deg):
         area = irfs["aeff"].evaluate(energy_true=true.center, offset=offset).to_value("cm2").ravel()
         taken = irfs["edisp"].to_edisp_kernel(offset, energy_axis_true=true, energy_axis=energy).pdf_matrix[:, 0]
-        held = np.stack(
-            [
-                np.nan_to_num(irfs["psf"].containment(rad=edges * u.deg, energy_true=value, offset=offset)).ravel()
-                for value in true.center
-            ]
-        )
-        for row, index in enumerate(_INDICES):
-            spectrum = PowerLawSpectralModel(
-                index=index, amplitude=CRAB_FLUX / u.Unit("cm2 s MeV"), reference=PIVOT * u.TeV
-            )
-            photons = spectrum.integral(true.edges[:-1], true.edges[1:]).to_value("cm-2 s-1")
-            counts = np.nan_to_num(photons * area * taken)
-            rate[row, column] = counts.sum()
-            if counts.sum():
-                spread[row, column] = np.average(np.diff(held, axis=1), axis=0, weights=counts) / rings
+        held = irfs["psf"].containment(rad=edges[None] * u.deg, energy_true=true.center[:, None], offset=offset)
+        rings_held = np.diff(np.nan_to_num(np.asarray(held)), axis=1) / rings
+        counts = np.nan_to_num(np.array(photons) * area * taken)
+        rate[:, column] = counts.sum(axis=1)
+        spread[:, column] = counts @ rings_held / np.maximum(rate[:, column], 1e-30)[:, None]
     return Response(
         frame, _INDICES, _OFFSETS, (edges[1:] + edges[:-1]) / 2, rate, spread, _background(irfs["bkg"], frame, energies)
     )

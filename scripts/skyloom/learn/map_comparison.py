@@ -128,8 +128,8 @@ def as_markdown(table: Table, results: dict[str, dict], false_rate: float) -> st
     lines = [
         f"{test['maps']} test maps with {test['sources']} sources: completeness at a significance of 5 and more, at",
         f"the threshold that lets {false_rate:g} false candidates a map pass on the validation maps.",
-        f"{published['maps']} maps in the published setting (one source of one Crab, 100 s): error of the candidate with",
-        "the highest score, whatever the threshold; the Cramér-Rao bound of the median is",
+        f"{published['maps']} maps in the published setting (one source of one Crab, 100 s): error of the candidate",
+        "with the highest score, whatever the threshold; the Cramér-Rao bound of the median is",
         f"{published['median_bound'] or 0:.4f} deg. In brackets: intervals at {test['confidence']:.0%} confidence.",
         "",
         "| | " + " | ".join(SHOWN.values()) + " | ms a map |",
