@@ -1,0 +1,186 @@
+"""The steps of the case cherenkov one after the other, by their command lines, on small maps."""
+
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skyloom.config.load import case_schema
+from skyloom.errors import UserError
+from skyloom.files import read_json, read_table
+
+CASE = "cherenkov"
+SIMULATE = {
+    "shards": 1,
+    "train": 40,
+    "validation": 40,
+    "test": 30,
+    "published": 10,
+    "sky": {"sources": [1, 2], "time": [200, 2000], "flux": [2, 10], "offset": [0, 0.8]},
+    "observation": {"zenith": [20], "side": 96},
+}
+EXAMPLES = {"maps": 120}
+SEARCH = {"side": 96, "false_rate": 0.1}
+CLEANER = {"network": "photon_net", "dataset": "maps", "loss": "photons", "epochs": 4, "batch_size": 8}
+POSITION = {"network": "source_net", "dataset": "candidates", "loss": "student_nll", "target": "position", "epochs": 4}
+
+
+def step(name: str, *words) -> None:
+    importlib.import_module(name).main([str(word) for word in words])
+
+
+def given(settings: dict, *more) -> list:
+    return ["--case", CASE, "--settings", json.dumps(settings), *more]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return the paths of all that the chain makes."""
+    folder = tmp_path_factory.mktemp("cherenkov")
+    paths = SimpleNamespace(folder=folder)
+    for split in ("train", "validation", "test", "published"):
+        words = ["--seed", 1, "--split", split, "--shard", 0, "--output", folder / f"{split}.h5"]
+        step("simulate", *given(SIMULATE), *words, "--truth", folder / f"{split}.truth.ecsv")
+    parts = json.dumps({"simulate": SIMULATE, "examples": EXAMPLES, "search": SEARCH})
+    examples = ["--case", CASE, "--all-settings", parts, "--seed", 1]
+    step("make_examples", *examples, "--dataset", "maps", "--output", folder / "maps.h5")
+    train(folder, "cleaner", CLEANER, "maps.h5")
+    both = [[folder / f"{split}.{ending}" for split in ("train", "validation")] for ending in ("h5", "truth.ecsv")]
+    words = ["--dataset", "candidates", "--models", f"map={folder / 'cleaner.keras'}"]
+    words += ["--observations", *both[0], "--truths", *both[1], "--output", folder / "candidates.h5"]
+    step("make_examples", *examples, *words)
+    train(folder, "position", POSITION, "candidates.h5")
+    paths.models = [f"map={folder / 'cleaner.keras'}", f"position={folder / 'position.keras'}"]
+    for split in ("validation", "test", "published"):
+        words = ["--models", *paths.models, "--observations", folder / f"{split}.h5"]
+        words += ["--output", folder / f"{split}.ecsv", "--times", folder / f"{split}.times.csv"]
+        step("detect_simulated", *given(SEARCH), *words)
+    calibrate(paths, folder / "validation.ecsv")
+    score(paths, "test")
+    return paths
+
+
+def train(folder, name: str, settings: dict, dataset: str) -> None:
+    words = ["--seed", 1, "--model", name, "--dataset", folder / dataset, "--checkpoint", folder / f"{name}.checkpoint"]
+    words += ["--output", folder / f"{name}.keras", "--history", folder / f"{name}.csv"]
+    step("train", *given(settings), *words)
+
+
+def calibrate(paths, detections) -> None:
+    folder = paths.folder
+    words = ["--detections", detections, "--truths", folder / "validation.truth.ecsv", "--models", *paths.models]
+    step("calibrate_detections", *given(SEARCH), *words, "--output", folder / "calibration.json")
+
+
+def score(paths, split: str) -> None:
+    folder = paths.folder
+    words = ["--seed", 1, "--detections", folder / f"{split}.ecsv", "--truths", folder / f"{split}.truth.ecsv"]
+    words += ["--calibration", folder / "calibration.json", "--scores", folder / f"{split}.json"]
+    words += ["--residuals", folder / f"{split}.residuals.ecsv", "--table", folder / f"{split}.csv"]
+    step("score_detections", *given(SEARCH), *words, "--text", folder / f"{split}.md")
+
+
+def test_settings_of_the_case_are_those_of_its_file():
+    assert case_schema(CASE).__name__ == "Settings"
+
+
+def test_bright_sources_are_found_near_where_they_are(made):
+    scores = read_json(made.folder / "test.json")
+    bright = [row for row in scores["found"]["bins"] if row["low"] >= 50 and row["sources"]]
+    found = sum(row["completeness"]["value"] * row["sources"] for row in bright)
+    assert found / sum(row["sources"] for row in bright) > 0.8
+    assert scores["residuals"]["all"]["median"]["value"] < 0.03
+    assert scores["false_rate"]["value"] < 1
+
+
+def test_detections_say_their_pixel_and_number_of_maps(made):
+    table = read_table(made.folder / "test.ecsv")
+    assert table.meta["cubes"] == 30
+    assert table.meta["pixel"] == pytest.approx(0.025)
+    assert np.all(table["photons"] > 0)
+    stages = {row["stage"] for row in read_table(made.folder / "test.times.csv")}
+    assert stages == {"clean", "peaks", "positions", "all"}
+
+
+def test_figures_are_drawn(made):
+    folder = made.folder
+    words = [
+        "--scores",
+        folder / "test.json",
+        "--residuals",
+        folder / "test.residuals.ecsv",
+        "--maps",
+        folder / "test.h5",
+    ]
+    words += ["--truth", folder / "test.truth.ecsv", "--detections", folder / "test.ecsv"]
+    words += ["--calibration", folder / "calibration.json", "--models", *made.models]
+    figures = [folder / f"{name}.png" for name in ("location", "bias", "sources")]
+    words += ["--location", figures[0], "--bias", figures[1], "--sources", figures[2]]
+    step("plot_maps", *words)
+    first = [path.read_bytes() for path in figures]
+    assert all(content.startswith(b"\x89PNG") for content in first)
+
+
+def test_estimators_are_put_beside_the_chain(made):
+    folder = made.folder
+    names = ["excess_map", "likelihood_fit"]
+    simulate = {key: SIMULATE[key] for key in ("sky", "observation")}
+    for name in names:
+        for split in ("validation", "test", "published"):
+            words = ["--seed", 1, "--estimator", name, "--maps", folder / f"{split}.h5"]
+            step("detect_with_gammapy", *given(simulate), *words, "--output", folder / f"{name}_{split}.ecsv")
+    words = ["--seed", 1, "--names", "chain", *names, "--times", folder / "test.times.csv"]
+    for split in ("validation", "test", "published"):
+        words += [f"--{split}", folder / f"{split}.ecsv", *(folder / f"{name}_{split}.ecsv" for name in names)]
+        words += [f"--{split}-truths", folder / f"{split}.truth.ecsv"]
+    words += ["--table", folder / "peers.csv", "--text", folder / "peers.md", "--figure", folder / "peers.png"]
+    step("compare_estimators", *given(SEARCH), *words)
+    table = read_table(folder / "peers.csv")
+    assert list(table["name"]) == ["chain", *names]
+    assert np.all(table["published_median"] < 0.2)
+    assert "| likelihood_fit |" in (folder / "peers.md").read_text()
+    fit = read_table(folder / "likelihood_fit_published.ecsv")
+    truth = read_table(folder / "published.truth.ecsv")
+    best = [fit[fit["cube"] == row["cube"]][0] for row in truth]
+    distance = [np.hypot(one["x"] - row["x"], one["y"] - row["y"]) for one, row in zip(best, truth, strict=True)]
+    assert np.median(distance) < 2
+
+
+def test_simulations_are_the_same_whatever_the_shards(made, tmp_path):
+    from skyloom.images import map_store
+
+    changed = SIMULATE | {"shards": 3}
+    words = ["--seed", 1, "--split", "test", "--shard", 2, "--output", tmp_path / "part.h5"]
+    step("simulate", *given(changed), *words, "--truth", tmp_path / "part.ecsv")
+    whole = dict(map_store.read(made.folder / "test.h5"))
+    part = dict(map_store.read(tmp_path / "part.h5"))
+    assert set(part) == set(range(2, 30, 3))
+    assert all(np.array_equal(part[number].counts, whole[number].counts) for number in part)
+
+
+def test_mistakes_are_told_in_a_sentence(made, tmp_path):
+    folder = made.folder
+    words = ["--seed", 1, "--maps", folder / "test.h5", "--output", tmp_path / "found.ecsv"]
+    with pytest.raises(UserError, match="--estimator: there is no `magic`"):
+        step("detect_with_gammapy", *given({}), "--estimator", "magic", *words)
+    words[3] = tmp_path / "none.h5"
+    with pytest.raises(UserError, match="none.h5: no such file"):
+        step("detect_with_gammapy", *given({}), "--estimator", "excess_map", *words)
+    lost = {"observation": {"irfs": ["nowhere.fits"]}}
+    words = [
+        "--seed",
+        1,
+        "--split",
+        "test",
+        "--shard",
+        0,
+        "--output",
+        tmp_path / "a.h5",
+        "--truth",
+        tmp_path / "a.ecsv",
+    ]
+    with pytest.raises(UserError, match="nowhere.fits: no such file"):
+        step("simulate", *given(lost), *words)
+    assert not (tmp_path / "a.h5").exists()
