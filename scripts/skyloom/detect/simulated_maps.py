@@ -39,17 +39,31 @@ def observe(field: Field, response: Response, rng: np.random.Generator) -> tuple
         (`position_bound` [deg]), response, time [s].
     """
     background = response.expected_background(field.background, field.time)
-    drawn = [rng.poisson(response.expected_source(source, field.time)) for source in field.sources]
+    seen = [response.expected_source(source, field.time) for source in field.sources]
+    drawn = [rng.poisson(one) for one in seen]
     photons = sum(drawn, np.zeros(background.shape, int))
     counts = photons + rng.poisson(background)
     found = CountsMap(counts.astype(np.uint16), response.frame.pixel, photons.astype(np.uint16))
-    return found, truth_rows(field, response, [int(some.sum()) for some in drawn])
+    return found, truth_rows(field, response, background, seen, [int(some.sum()) for some in drawn])
 
 
-def truth_rows(field: Field, response: Response, counts: list[int]) -> list[dict]:
-    """Return one row of truth a source, as `observe` does; `counts` are those of each source in the map."""
-    seen = [response.expected_source(source, field.time) for source in field.sources]
-    total = response.expected_background(field.background, field.time) + sum(seen)
+def truth_rows(
+    field: Field, response: Response, background: np.ndarray, seen: list[np.ndarray], counts: list[int]
+) -> list[dict]:
+    """Return one row of truth a source (see `observe`).
+
+    Parameters
+    ----------
+    field : Field
+    response : Response
+    background : numpy.ndarray, shape (side, side)
+        Its expected counts.
+    seen : list of numpy.ndarray, shape (side, side)
+        Expected counts of each source.
+    counts : list of int
+        Counts of each source that were drawn.
+    """
+    total = background + sum(seen)
     rows = []
     for number, (source, one, some) in enumerate(zip(field.sources, seen, counts, strict=True)):
         x, y = response.frame.pixel_of(source.lon, source.lat)

@@ -3,7 +3,7 @@
 import io
 import math
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,8 +12,9 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..instruments import cherenkov
-from ..instruments.counts_maps import CRAB_FLUX, PIVOT, Frame, aligned
-from ..sky.transients import Field
+from ..instruments.counts_maps import CRAB_FLUX, PIVOT, Frame, Response, aligned
+from ..sky.transients import Background, Field
+from .simulated_maps import truth_rows
 
 SITE = "ctao_north"
 """Where the simulated array stands, as gammapy calls it."""
@@ -24,6 +25,7 @@ _BINS = 12
 """Bins of energy for each factor of ten."""
 _START = "T23:00:00"
 _DOCUMENT = "https://gamma-astro-data-formats.readthedocs.io"
+_UNITS = {"RA": "deg", "DEC": "deg", "ENERGY": "TeV"}
 _PARTS = {"aeff": "AEFF", "edisp": "EDISP", "psf": "PSF", "bkg": "BKG"}
 
 
@@ -173,10 +175,23 @@ def draw_events(dataset, rng: np.random.Generator) -> Table:
     return Table(
         {
             "TIME": (table["TIME"] - dataset.gti.time_ref).to("s"),
-            **{name: table[name].quantity.to(unit) for name, unit in (("RA", "deg"), ("DEC", "deg"), ("ENERGY", "TeV"))},
+            **{
+                name: table[name].quantity.to(unit) for name, unit in (("RA", "deg"), ("DEC", "deg"), ("ENERGY", "TeV"))
+            },
             "MC_ID": np.asarray(table["MC_ID"], int),
         }
     )
+
+
+def truth_of(field: Field, pointing: Pointing, response: Response, events: Table) -> list[dict]:
+    """Return one row of truth a source: those of `skyloom.detect.simulated_maps.observe`, and ra and dec [deg]."""
+    background = response.expected_background(field.background, field.time)
+    seen = [response.expected_source(source, field.time) for source in field.sources]
+    counts = np.bincount(events["MC_ID"], minlength=len(seen) + 1)[1:]
+    rows = truth_rows(field, response, background, seen, counts.tolist())
+    for row in rows:
+        row["ra"], row["dec"] = on_the_sky(row["lon"], row["lat"], pointing.ra, pointing.dec)
+    return rows
 
 
 def as_dl3(events: Table, field: Field, pointing: Pointing, irfs: dict) -> bytes:
@@ -215,10 +230,8 @@ def on_the_sky(lon, lat, ra: float, dec: float) -> tuple[float, float]:
     return float(east), float(north)
 
 
-def _shape(background):
+def _shape(background: Background) -> Background:
     """Return a background without its factor, which the model has."""
-    from dataclasses import replace
-
     return replace(background, scale=1.0)
 
 
@@ -227,7 +240,7 @@ def _event_columns(events: Table) -> Table:
         {
             "EVENT_ID": np.arange(1, len(events) + 1),
             "TIME": events["TIME"].quantity,
-            **{name: events[name].quantity.astype(np.float32) for name in ("RA", "DEC", "ENERGY")},
+            **{name: events[name].quantity.astype(np.float32) for name in _UNITS},
         }
     )
 
