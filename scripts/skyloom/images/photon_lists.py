@@ -1,6 +1,8 @@
 """Read a photon list of Cherenkov telescopes and bin it into a counts map, or say in one sentence why not."""
 
+import gzip
 import hashlib
+import io
 import math
 import warnings
 import zlib
@@ -19,7 +21,9 @@ from ..instruments.counts_maps import Frame
 from .counts import CountsMap
 from .fits import UnusableImage
 
-_BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, IndexError, EOFError, zlib.error)
+_BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, IndexError, EOFError, zlib.error, AstropyWarning)
+_GZIP = b"\x1f\x8b"
+_TRUNCATED = r"(?s).*(may have been truncated|Error validating header)"
 _COLUMNS = ("RA", "DEC", "ENERGY")
 _NOT_POINTED = ("DRIFT", "RASTER", "SCAN", "SLEW")
 """Observing modes of GADF in which one pointing does not stand for the whole list."""
@@ -94,13 +98,16 @@ def read_photons(path: str | Path) -> PhotonList:
         If the file is no FITS, is broken or empty, holds no events with directions and energies, does not tell the
         pointing, or was not observed at one.
     """
-    path = Path(path)
-    if path.stat().st_size == 0:
+    content = Path(path).read_bytes()
+    if not content:
         raise UnusableImage("The file is empty.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
+        warnings.filterwarnings("error", _TRUNCATED, AstropyWarning)
         try:
-            with fits.open(path, memmap=False) as hdus:
+            # astropy takes what it can of a truncated gzip and does not say that the rest is missing.
+            content = gzip.decompress(content) if content.startswith(_GZIP) else content
+            with fits.open(io.BytesIO(content)) as hdus:
                 events = _events(hdus)
                 header = events.header
                 ra, dec, energy = _columns(events)
