@@ -298,7 +298,7 @@ def archived(settings, numbers, seed, instruments):
     from ..sky.transients import draw_field
 
     observation, sky = settings.simulate.observation, settings.simulate.sky
-    frame = counts_maps.Frame(observation.side, observation.pixel)
+    frame, known = counts_maps.Frame(observation.side, observation.pixel), {}
     for number in numbers:
         rng = generator(seed, "cherenkov", "archive", number)
         keyword = OTHER_KEYWORD if number % _OTHER == _OTHER - 1 else KEYWORD
@@ -307,7 +307,10 @@ def archived(settings, numbers, seed, instruments):
         ra, dec = draw_position(rng, REGIONS, 5.0)
         field = draw_field(rng, sky, list(range(len(observation.irfs))) if observation.irfs else observation.zenith)
         field = replace(field, time=min(field.time, _LONGEST))
-        irfs, energies, array = _instrument_of(observation, instruments, field.response)
+        if field.response not in known:
+            irfs, energies, array = _instrument_of(observation, instruments, field.response)
+            known[field.response] = irfs, energies, array, counts_maps.respond(irfs, frame, energies)
+        irfs, energies, array, response = known[field.response]
         pointing = simulated_photons.Pointing(
             target=f"SIMGAMMA_{number:04d}",
             array=array,
@@ -320,7 +323,6 @@ def archived(settings, numbers, seed, instruments):
         )
         dataset = simulated_photons.dataset_of(field, pointing, irfs, frame.side * frame.pixel)
         events = simulated_photons.draw_events(dataset, rng)
-        response = counts_maps.respond(irfs, frame, energies)
         content = simulated_photons.as_dl3(events, field, pointing, irfs)
         entry = photon_products.Entry(
             target=pointing.target,
