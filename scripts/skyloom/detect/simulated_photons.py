@@ -20,7 +20,7 @@ SITE = "ctao_north"
 """Where the simulated array stands, as gammapy calls it."""
 
 _PIXEL = 0.02
-"""Events of a source are spread over its pixel of this side [deg], much less than the point spread function."""
+"""Side of a pixel [deg]; events of a source are spread over it, so that 1 % fewer of them are within 0.1 deg."""
 _BINS = 12
 """Bins of energy for each factor of ten."""
 _START = "T23:00:00"
