@@ -13,7 +13,7 @@ from skyloom.errors import UserError
 
 DEFINITION = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
 # Those of a case that classifies cutouts.
-COLUMNS = [column for column in DEFINITION if column.group != "line_source"]
+COLUMNS = [column for column in DEFINITION if column.group in ("common", "radio_image")]
 
 
 def a_catalog(objects: Table | None = None, case: str = "disk_winds", seed: int = 1) -> Table:

@@ -20,7 +20,7 @@ from skyloom.catalog.writers import write_catalog, write_fits
 
 DEFINITION = read_columns(Path(__file__).parents[2] / "resources" / "columns.yaml")
 # Those of a case that classifies cutouts.
-COLUMNS = [column for column in DEFINITION if column.group != "line_source"]
+COLUMNS = [column for column in DEFINITION if column.group in ("common", "radio_image")]
 FORMATS = {"csv": "ascii.csv", "ecsv": "ascii.ecsv", "votable": "votable", "fits": "fits"}
 
 

@@ -89,7 +89,7 @@ class LocalService:
 
 
 def told_by_header(path: Path) -> dict:
-    """Return what an image's header tells about its observation.
+    """Return what the header of an image, or of a photon list (DL3), tells about its observation.
 
     Parameters
     ----------
@@ -98,17 +98,18 @@ def told_by_header(path: Path) -> dict:
     Returns
     -------
     dict
-        Some of the columns of `OBSERVATION`; empty where the file is no FITS image.
+        Some of the columns of `OBSERVATION`; empty where the file is neither.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd headers of old software; the crop reports what matters
         try:
             with fits.open(path, lazy_load_hdus=True) as hdus:
                 header = next((hdu.header for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] >= 2), None)
+                events = None if header else next((hdu.header for hdu in hdus if hdu.name == "EVENTS"), None)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             return {}
         if header is None:
-            return {}
+            return {} if events is None else _told_by_events(events)
         ra, dec, width = _field(header)
     beam = _number(header.get("BMAJ"))
     return {
@@ -121,6 +122,15 @@ def told_by_header(path: Path) -> dict:
         "s_resolution": beam * 3600,
         "obs_release_date": "",
         "frequency": _frequency(header),
+    }
+
+
+def _told_by_events(header: fits.Header) -> dict:
+    return {
+        "member_ous_uid": str(header.get("OBS_ID", "")),
+        "target_name": str(header.get("OBJECT", "")),
+        "s_ra": _number(header.get("RA_PNT")),
+        "s_dec": _number(header.get("DEC_PNT")),
     }
 
 

@@ -8,6 +8,13 @@ from pydantic import AfterValidator, Field
 from ..config.schema import Count, Fraction, Scale, SearchSettings, Section, _rising, unit
 
 PERFORMANCE = "cherenkov/lst4.ecsv"
+KEYWORD, OTHER_KEYWORD = "Gamma-ray sources", "Calibration of the array"
+REGIONS = ((83.6, 22.0), (166.1, 38.2), (187.7, 12.4), (253.5, 39.8), (305.0, 40.0))
+"""Around the Crab Nebula, Mrk 421, M87, Mrk 501 and in Cygnus [deg]; all come near the zenith of La Palma."""
+# Every seventh list of the embedded archive was observed for something else, and every ninth is not public.
+_OTHER, _PRIVATE = 7, 9
+_LONGEST = 100.0
+"""Exposure of a list of the embedded archive at most [s], of some 4 MB."""
 Range = Annotated[tuple[Scale, Scale], AfterValidator(_rising)]
 
 
@@ -278,3 +285,95 @@ def score(truth, detections, calibration, settings, random):
     scores, residuals = map_scores.scores(truth, detections, calibration["threshold"], settings.confidence, random)
     summary = map_scores.summary(scores)
     return scores, residuals, summary, map_scores.as_markdown(summary, scores), map_scores.said(scores)
+
+
+def archived(settings, numbers, seed, instruments):
+    """Yield number, files by name, name of the searched one, archive entries and truth of the archive's lists."""
+    from dataclasses import replace
+
+    from ..detect import simulated_photons
+    from ..instruments import counts_maps, photon_products, products
+    from ..seeds import generator
+    from ..sky.fields import draw_position
+    from ..sky.transients import draw_field
+
+    observation, sky = settings.simulate.observation, settings.simulate.sky
+    frame, known = counts_maps.Frame(observation.side, observation.pixel), {}
+    for number in numbers:
+        rng = generator(seed, "cherenkov", "archive", number)
+        keyword = OTHER_KEYWORD if number % _OTHER == _OTHER - 1 else KEYWORD
+        public = number % _PRIVATE != _PRIVATE - 1
+        observed, released = products.draw_dates(rng, False, public)
+        ra, dec = draw_position(rng, REGIONS, 5.0)
+        field = draw_field(rng, sky, list(range(len(observation.irfs))) if observation.irfs else observation.zenith)
+        field = replace(field, time=min(field.time, _LONGEST))
+        if field.response not in known:
+            irfs, energies, array = _instrument_of(observation, instruments, field.response)
+            known[field.response] = irfs, energies, array, counts_maps.respond(irfs, frame, energies)
+        irfs, energies, array, response = known[field.response]
+        pointing = simulated_photons.Pointing(
+            target=f"SIMGAMMA_{number:04d}",
+            array=array,
+            number=number + 1,
+            ra=ra,
+            dec=dec,
+            zenith=float("nan") if observation.irfs else float(field.response),
+            night=observed,
+            energies=energies,
+        )
+        dataset = simulated_photons.dataset_of(field, pointing, irfs, frame.side * frame.pixel)
+        events = simulated_photons.draw_events(dataset, rng)
+        content = simulated_photons.as_dl3(events, field, pointing, irfs)
+        entry = photon_products.Entry(
+            target=pointing.target,
+            number=number,
+            array=array,
+            ra=ra,
+            dec=dec,
+            time=field.time,
+            energies=energies,
+            field=frame.side * frame.pixel,
+            resolution=photon_products.resolution_of(irfs),
+            keyword=keyword,
+            released=released,
+            public=public,
+        )
+        row = photon_products.obscore_row(entry, len(content))
+        truth = simulated_photons.truth_of(field, pointing, response, events)
+        yield number, {entry.filename: content}, entry.filename, [row], truth
+
+
+def _instrument_of(observation, instruments, name):
+    """Return the instrument that a field names: its response, the energies it observes [TeV], and what it is."""
+    from ..instruments import cherenkov
+
+    lowest, highest = observation.energy
+    if observation.irfs:
+        path = observation.irfs[int(name)]
+        return cherenkov.read_irfs(path), (lowest, highest), f"response of {Path(path).name}"[:68]
+    performance = cherenkov.read_performance(Path(instruments) / PERFORMANCE)
+    threshold = cherenkov.threshold(performance, name)
+    return cherenkov.make_irfs(performance, name), (max(lowest, threshold), highest), performance.meta["array"]
+
+
+def search_file(path, networks, calibration, settings):
+    """Search a photon list; return what the table of files says of it, and one row a source.
+
+    Raises `skyloom.images.fits.UnusableImage` if the file cannot be searched.
+    """
+    from ..learn import photon_search
+
+    return photon_search.search_photons(path, networks, calibration, settings)
+
+
+def field_columns():
+    """Return what the table of files says of a searched one: whole numbers, and others with their units."""
+    units = {**dict.fromkeys(("ra", "dec", "zenith"), "deg"), "radius": "arcsec", "livetime": "s"}
+    return ("events", "width", "height"), units
+
+
+def object_units():
+    """Return the units of the numbers that are measured of a source, by column; None is a pure number."""
+    from ..learn.photon_search import UNITS
+
+    return UNITS

@@ -8,6 +8,8 @@ from ..instruments.counts_maps import Response
 from ..sky.transients import Field
 
 TRUTH_UNITS = {
+    "ra": "deg",
+    "dec": "deg",
     "x": "pix",
     "y": "pix",
     "lon": "deg",
@@ -38,12 +40,32 @@ def observe(field: Field, response: Response, rng: np.random.Generator) -> tuple
     """
     background = response.expected_background(field.background, field.time)
     seen = [response.expected_source(source, field.time) for source in field.sources]
-    total = background + sum(seen)
     drawn = [rng.poisson(one) for one in seen]
     photons = sum(drawn, np.zeros(background.shape, int))
     counts = photons + rng.poisson(background)
+    found = CountsMap(counts.astype(np.uint16), response.frame.pixel, photons.astype(np.uint16))
+    return found, truth_rows(field, response, background, seen, [int(some.sum()) for some in drawn])
+
+
+def truth_rows(
+    field: Field, response: Response, background: np.ndarray, seen: list[np.ndarray], counts: list[int]
+) -> list[dict]:
+    """Return one row of truth a source (see `observe`).
+
+    Parameters
+    ----------
+    field : Field
+    response : Response
+    background : numpy.ndarray, shape (side, side)
+        Its expected counts.
+    seen : list of numpy.ndarray, shape (side, side)
+        Expected counts of each source.
+    counts : list of int
+        Counts of each source that were drawn.
+    """
+    total = background + sum(seen)
     rows = []
-    for number, (source, one, some) in enumerate(zip(field.sources, seen, drawn, strict=True)):
+    for number, (source, one, some) in enumerate(zip(field.sources, seen, counts, strict=True)):
         x, y = response.frame.pixel_of(source.lon, source.lat)
         rows.append(
             {
@@ -55,7 +77,7 @@ def observe(field: Field, response: Response, rng: np.random.Generator) -> tuple
                 "offset": source.offset,
                 "flux": source.flux,
                 "index": source.index,
-                "counts": int(some.sum()),
+                "counts": some,
                 "expected": response.expected_counts(source, field.time),
                 "snr": significance(one, total - one),
                 "radius_bound": position_bound(one, total - one) * response.frame.pixel,
@@ -63,7 +85,7 @@ def observe(field: Field, response: Response, rng: np.random.Generator) -> tuple
                 "time": field.time,
             }
         )
-    return CountsMap(counts.astype(np.uint16), response.frame.pixel, photons.astype(np.uint16)), rows
+    return rows
 
 
 def significance(source: np.ndarray, background: np.ndarray) -> float:
@@ -91,9 +113,13 @@ def position_bound(source: np.ndarray, background: np.ndarray) -> float:
 
 
 def truth_table(rows: list[dict]) -> Table:
-    """Return rows of truth as a table with units, with all columns even if no map has a source."""
+    """Return rows of truth as a table with units, with all columns even if no map has a source.
+
+    What rows have besides, such as names of files and positions on the sky, comes last.
+    """
     names = ("cube", "source", "x", "y", "lon", "lat", "offset", "flux", "index", "counts", "expected", "snr")
     names += ("radius_bound", "response", "time")
     whole = ("cube", "source", "counts")
     columns = {name: np.array([row[name] for row in rows], int if name in whole else float) for name in names}
+    columns |= {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ()) if name not in names}
     return Table({name: Column(values, unit=TRUTH_UNITS.get(name)) for name, values in columns.items()})

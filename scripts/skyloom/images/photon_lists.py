@@ -1,0 +1,247 @@
+"""Read a photon list of Cherenkov telescopes and bin it into a counts map, or say in one sentence why not."""
+
+import gzip
+import hashlib
+import io
+import math
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy import units
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
+
+from ..instruments.counts_maps import Frame
+from .counts import CountsMap
+from .fits import UnusableImage
+
+_BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, IndexError, EOFError, zlib.error, AstropyWarning)
+_GZIP = b"\x1f\x8b"
+_TRUNCATED = r"(?s).*(may have been truncated|Error validating header)"
+_COLUMNS = ("RA", "DEC", "ENERGY")
+_NOT_POINTED = ("DRIFT", "RASTER", "SCAN", "SLEW")
+"""Observing modes of GADF in which one pointing does not stand for the whole list."""
+
+
+@dataclass(frozen=True)
+class PhotonList:
+    """The events of one observation, hadrons that pass for gamma rays among them.
+
+    Attributes
+    ----------
+    ra, dec : numpy.ndarray, shape (events,)
+        Reconstructed directions [deg, ICRS].
+    energy : numpy.ndarray, shape (events,)
+        Reconstructed energies [TeV].
+    pointing : tuple of float
+        Right ascension and declination [deg, ICRS].
+    livetime : float
+        [s]; NaN if the file does not tell.
+    target, obs_id : str
+        Empty if the file does not tell.
+    zenith : float
+        Mean zenith angle [deg]; NaN if the file does not tell.
+    thresholds : tuple of float
+        Range of the energies [TeV] that the file calls safe, 0 and infinity if it does not tell.
+    data_sha256 : str
+        Hash of directions and energies, the same for every file that holds these events.
+    """
+
+    ra: np.ndarray
+    dec: np.ndarray
+    energy: np.ndarray
+    pointing: tuple[float, float]
+    livetime: float
+    target: str
+    obs_id: str
+    zenith: float
+    thresholds: tuple[float, float]
+    data_sha256: str
+
+    def safe(self, energies: tuple[float, float]) -> tuple[float, float]:
+        """Return the part of a range of energies [TeV] that the file calls safe.
+
+        Raises
+        ------
+        UnusableImage
+            If there is none.
+        """
+        lowest, highest = max(energies[0], self.thresholds[0]), min(energies[1], self.thresholds[1])
+        if lowest >= highest:
+            raise UnusableImage(
+                f"The list is safe from {self.thresholds[0]:.3g} to {self.thresholds[1]:.3g} TeV, "
+                f"and {energies[0]:.3g} to {energies[1]:.3g} TeV is wanted."
+            )
+        return lowest, highest
+
+
+def read_photons(path: str | Path) -> PhotonList:
+    """Return the photon list in a DL3 file (the open gamma-ray astronomy data format, GADF 0.2 and 0.3).
+
+    The live time is that of the good time intervals less the dead time, or what the header says where there are none.
+    Events without a finite direction and a positive energy are left out.
+
+    Parameters
+    ----------
+    path : path
+        Plain or gzipped.
+
+    Raises
+    ------
+    UnusableImage
+        If the file is no FITS, is broken or empty, holds no events with directions and energies, does not tell the
+        pointing, or was not observed at one.
+    """
+    content = Path(path).read_bytes()
+    if not content:
+        raise UnusableImage("The file is empty.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        warnings.filterwarnings("error", _TRUNCATED, AstropyWarning)
+        try:
+            # astropy takes what it can of a truncated gzip and does not say that the rest is missing.
+            content = gzip.decompress(content) if content.startswith(_GZIP) else content
+            with fits.open(io.BytesIO(content)) as hdus:
+                events = _events(hdus)
+                header = events.header
+                ra, dec, energy = _columns(events)
+                livetime, thresholds = _livetime(hdus, header), _thresholds(hdus)
+        except _BROKEN as error:
+            raise UnusableImage("The file is broken or truncated: it cannot be read as FITS.") from error
+    good = np.isfinite(ra) & (np.abs(dec) <= 90) & (energy > 0) & np.isfinite(energy)
+    ra, dec, energy = ra[good], dec[good], energy[good]
+    if not len(ra):
+        raise UnusableImage("The list holds no event.")
+    return PhotonList(
+        ra=ra,
+        dec=dec,
+        energy=energy,
+        pointing=_pointing(header),
+        livetime=livetime,
+        target=str(header.get("OBJECT", "")).strip(),
+        obs_id=str(header.get("OBS_ID", "")).strip(),
+        zenith=90 - _number(header.get("ALT_PNT")),
+        thresholds=thresholds,
+        data_sha256=hashlib.sha256(np.stack([ra, dec, energy]).astype("<f8").tobytes()).hexdigest(),
+    )
+
+
+def sky_wcs(frame: Frame, ra: float, dec: float) -> WCS:
+    """Return where on the sky the pixels of a frame are that is centred on a position [deg, ICRS]; gnomonic (TAN)."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.cunit = "deg", "deg"
+    wcs.wcs.crval = ra, dec
+    wcs.wcs.crpix = frame.middle + 1, frame.middle + 1
+    wcs.wcs.cdelt = -frame.pixel, frame.pixel
+    wcs.wcs.radesys = "ICRS"
+    return wcs
+
+
+def counts_map(photons: PhotonList, frame: Frame, energies: tuple[float, float]) -> tuple[CountsMap, WCS]:
+    """Return the counts map of a photon list, and where on the sky it is.
+
+    Parameters
+    ----------
+    photons : PhotonList
+    frame : skyloom.instruments.counts_maps.Frame
+        Its middle is the pointing.
+    energies : tuple of float
+        Range of the energies that are counted [TeV], the upper end left out.
+    """
+    return stacked([photons], frame, energies, photons.pointing)
+
+
+def stacked(
+    lists: Sequence[PhotonList], frame: Frame, energies: tuple[float, float], centre: tuple[float, float]
+) -> tuple[CountsMap, WCS]:
+    """Return the counts map of several photon lists together, and where on the sky it is (see `counts_map`).
+
+    Parameters
+    ----------
+    lists : sequence of PhotonList
+    frame : skyloom.instruments.counts_maps.Frame
+    energies : tuple of float
+    centre : tuple of float
+        Right ascension and declination of the map's middle [deg, ICRS].
+    """
+    wcs = sky_wcs(frame, *centre)
+    counts = np.zeros(frame.side**2, np.int64)
+    for photons in lists:
+        counted = (photons.energy >= energies[0]) & (photons.energy < energies[1])
+        ra, dec = photons.ra[counted], photons.dec[counted]
+        near = _separation(ra, dec, *centre) < 80  # a tangent plane shows less than half the sky
+        x, y = (np.floor(values + 0.5) for values in wcs.wcs_world2pix(ra[near], dec[near], 0))
+        inside = (x >= 0) & (x < frame.side) & (y >= 0) & (y < frame.side)
+        place = y[inside].astype(np.int64) * frame.side + x[inside].astype(np.int64)
+        counts += np.bincount(place, minlength=frame.side**2)
+    return CountsMap(counts.reshape(frame.side, frame.side).astype(np.uint32), frame.pixel), wcs
+
+
+def _events(hdus: fits.HDUList) -> fits.BinTableHDU:
+    tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+    for table in tables:
+        if table.name == "EVENTS" or str(table.header.get("HDUCLAS1", "")).strip().upper() == "EVENTS":
+            return table
+    kind = "tables, but none of events" if tables else "no table of events"
+    raise UnusableImage(f"The file holds {kind}.")
+
+
+def _columns(events: fits.BinTableHDU) -> tuple[np.ndarray, ...]:
+    """Return the directions [deg] and energies [TeV] of the events."""
+    names = {name.upper(): name for name in events.columns.names}
+    for name in _COLUMNS:
+        if name not in names:
+            raise UnusableImage(f"The table of events has no column {name}.")
+    unit = events.columns[names["ENERGY"]].unit or events.header.get("EUNIT", "")
+    try:
+        factor = units.Unit(unit).to("TeV")
+    except (ValueError, TypeError, units.UnitsError) as error:
+        raise UnusableImage(f"The unit of the energies is {unit or 'not given'}.") from error
+    ra, dec, energy = (np.asarray(events.data[names[name]], dtype=float) for name in _COLUMNS)
+    return ra, dec, energy * factor
+
+
+def _pointing(header: fits.Header) -> tuple[float, float]:
+    mode = str(header.get("OBS_MODE", "")).strip().upper()
+    if mode in _NOT_POINTED:
+        raise UnusableImage(f"The telescopes did not follow one pointing (OBS_MODE {mode}).")
+    ra, dec = _number(header.get("RA_PNT")), _number(header.get("DEC_PNT"))
+    if not (math.isfinite(ra) and abs(dec) <= 90):
+        raise UnusableImage("The header does not tell the pointing (RA_PNT, DEC_PNT).")
+    return ra % 360, dec
+
+
+def _livetime(hdus: fits.HDUList, header: fits.Header) -> float:
+    for hdu in hdus:
+        if hdu.name == "GTI" or str(hdu.header.get("HDUCLAS1", "")).strip().upper() == "GTI":
+            alive = float(np.sum(np.asarray(hdu.data["STOP"], float) - np.asarray(hdu.data["START"], float)))
+            share = _number(header.get("DEADC"))
+            return alive * (share if 0 < share <= 1 else 1.0)
+    return _number(header.get("LIVETIME"))
+
+
+def _thresholds(hdus: fits.HDUList) -> tuple[float, float]:
+    """Return the safe energies [TeV], which GADF keeps with the effective area; -1 is unknown."""
+    for hdu in hdus:
+        if "LO_THRES" in hdu.header:
+            lowest, highest = _number(hdu.header["LO_THRES"]), _number(hdu.header.get("HI_THRES"))
+            return (lowest if lowest > 0 else 0.0), (highest if highest > 0 else math.inf)
+    return 0.0, math.inf
+
+
+def _number(value) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def _separation(ra: np.ndarray, dec: np.ndarray, other_ra: float, other_dec: float) -> np.ndarray:
+    """Return the distances from a position [deg]."""
+    a, b = np.radians(dec), math.radians(other_dec)
+    cos = np.sin(a) * math.sin(b) + np.cos(a) * math.cos(b) * np.cos(np.radians(ra - other_ra))
+    return np.degrees(np.arccos(np.clip(cos, -1, 1)))
