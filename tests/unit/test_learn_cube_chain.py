@@ -21,7 +21,7 @@ from skyloom.sky import line_sources as sky
 
 backend.start(1)
 
-from skyloom.learn import cube_chain  # noqa: E402  (keras reads its environment when it is imported)
+from skyloom.learn import cube_chain, running  # noqa: E402  (keras reads its environment when it is imported)
 
 INSTRUMENTS = Path(__file__).parents[2] / "resources"
 CHANNELS, SIDE = 64, 128
@@ -217,7 +217,7 @@ def test_images_of_any_size_are_padded_for_the_map(telescope, field):
 
 
 def test_the_time_of_each_stage_is_told(telescope, field):
-    stages = cube_chain.Stages()
+    stages = running.Stages()
     for _ in range(2):
         cube_chain.search_cube(field[0], networks(telescope, places_of(BRIGHT[:1])), Search(), stages)
     assert set(stages.seconds) == {"map", "lines", "sources"} and min(stages.seconds.values()) > 0
@@ -431,14 +431,14 @@ def test_a_network_of_convolutions_takes_any_size():
     rng = generator(4, "t")
     inside = keras.Input((16, 16, 2), name="image")
     small = keras.Model(inside, keras.layers.Conv2D(1, 3, padding="same", name="conv")(inside), name="small")
-    assert cube_chain.of_size(small, (16, 16, 2)) is small
-    larger = cube_chain.of_size(small, (32, 48, 2))
+    assert running.of_size(small, (16, 16, 2)) is small
+    larger = running.of_size(small, (32, 48, 2))
     image = rng.normal(0, 1, (1, 32, 48, 2)).astype(np.float32)
     made = keras.ops.convert_to_numpy(larger(image))
     assert made.shape == (1, 32, 48, 1)
     part = keras.ops.convert_to_numpy(small(image[:, 8:24, 8:24]))
     assert made[0, 9:23, 9:23] == pytest.approx(part[0, 1:-1, 1:-1], abs=1e-5), "the weights are the same"
-    assert cube_chain.of_size(small, (32, 48, 2)) is larger
+    assert running.of_size(small, (32, 48, 2)) is larger
 
 
 def test_a_network_of_one_size_only_is_told():
@@ -448,4 +448,4 @@ def test_a_network_of_one_size_only_is_told():
     x = keras.layers.Dense(4, name="dense")(keras.layers.Flatten(name="flat")(inside))
     fixed = keras.Model(inside, x, name="fixed")
     with pytest.raises(UserError, match="fixed.*16x16.*32x32"):
-        cube_chain.of_size(fixed, (32, 32, 2))
+        running.of_size(fixed, (32, 32, 2))

@@ -14,7 +14,7 @@ from gammapy.stats import WStatCountsStatistic  # noqa: E402
 
 from skyloom.detect.simulated_maps import observe  # noqa: E402
 from skyloom.images.counts import CountsMap  # noqa: E402
-from skyloom.learn import cube_chain, map_examples, map_search  # noqa: E402
+from skyloom.learn import map_examples, map_search, running  # noqa: E402
 from skyloom.learn.datasets import joined  # noqa: E402
 from skyloom.sky.transients import Background, Field, PointSource  # noqa: E402
 
@@ -111,7 +111,7 @@ def test_rows_are_in_pixels_of_the_map():
     observed, rows, _, photons = true_photons(PAIR, response())
     seconds = {}
     networks = {"map": Cleaner(photons), "position": Centroid()}
-    found = map_search.search_map(observed, networks, SETTINGS, cube_chain.Stages(seconds))
+    found = map_search.search_map(observed, networks, SETTINGS, running.Stages(seconds))
     assert set(seconds) == {"clean", "peaks", "positions"}
     sure = [row for row in found if row["score"] > 4]
     assert len(sure) == 2

@@ -22,6 +22,7 @@ STUDIES = [
     "docs/measured/disk_winds.md",
     "results/tiny/resources.csv",
     "results/tiny/alma_cubes/peers.csv",
+    "results/tiny/cherenkov/peers.csv",
 ]
 
 

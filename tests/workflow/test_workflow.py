@@ -14,7 +14,7 @@ from astropy.table import Table
 from .conftest import environment
 
 RESULTS = "results/tiny"
-CASES = ("disk_winds", "alma_cubes")
+CASES = ("disk_winds", "alma_cubes", "cherenkov")
 
 
 def digest(path):
@@ -120,11 +120,14 @@ def without_plots(planned):
         ("scripts/tune.py", set()),
         ("scripts/skyloom/learn/cube_chain.py", {"make_examples", "train", *AFTER_CHAIN}),
         ("scripts/skyloom/nets/line_net.py", {"make_examples", "train", *AFTER_CHAIN}),
-        ("scripts/skyloom/learn/detection_scores.py", AFTER_CHAIN - {"detect_simulated"}),
+        ("scripts/skyloom/learn/detection_scores.py", AFTER_CHAIN - {"detect_simulated"} | {"score_published"}),
+        ("scripts/skyloom/learn/map_search.py", {"make_examples", "train", *AFTER_CHAIN, "score_published"}),
+        ("scripts/skyloom/nets/photon_net.py", {"make_examples", "train", *AFTER_CHAIN, "score_published"}),
         ("scripts/search.py", {"search", "build_catalog", "merge_catalogs"}),
-        ("scripts/score_detections.py", {"score_detections"}),
+        ("scripts/score_detections.py", {"score_detections", "score_published"}),
         ("scripts/skyloom/nets/blobs_finder.py", set()),
         ("scripts/skyloom/detect/peers.py", set()),
+        ("scripts/skyloom/detect/gamma_peers.py", set()),
     ],
 )
 def test_an_edited_file_reruns_what_depends_on_it(finished, path, rules):

@@ -265,9 +265,9 @@ def example_targets(dataset):
 
 def search_observation(cube, networks, settings, seconds):
     """Search a cube and return one row a source; the seconds of each stage are added to `seconds`."""
-    from ..learn import cube_chain
+    from ..learn import cube_chain, running
 
-    return cube_chain.search_cube(cube, networks, settings, cube_chain.Stages(seconds))
+    return cube_chain.search_cube(cube, networks, settings, running.Stages(seconds))
 
 
 def detection_table(rows, cube):

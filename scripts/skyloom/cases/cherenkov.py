@@ -250,9 +250,9 @@ def example_targets(dataset):
 
 def search_observation(observed, networks, settings, seconds):
     """Search a map and return one row a candidate; the seconds of each stage are added to `seconds`."""
-    from ..learn import cube_chain, map_search
+    from ..learn import map_search, running
 
-    return map_search.search_map(observed, networks, settings, cube_chain.Stages(seconds))
+    return map_search.search_map(observed, networks, settings, running.Stages(seconds))
 
 
 def detection_table(rows, observed):

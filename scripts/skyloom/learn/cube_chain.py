@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 from astropy.table import Column, Table
 
 from ..detect import line_search as search
-from ..errors import UserError
 from ..images.cubes import Cube
 from .predict import outputs
+from .running import Stages, of_size
 
 ROUNDS = 2
 """How often sources are taken out of each other's images: the second time with the shapes that the first gave."""
@@ -19,7 +19,6 @@ FEWEST_CHANNELS = 16
 """With fewer, there is no line to look for in a spectrum."""
 STEP = 16
 """Sides of an image for the map's network are multiples of this [pixel]."""
-_RESIZED: dict[tuple, keras.Model] = {}
 MERGED = 2.0
 """Candidates nearer than this [pixel] at one frequency are one source."""
 LOOKS = 3
@@ -54,39 +53,6 @@ class Filter:
         rms = np.asarray(rms, float)
         norm = np.sqrt(np.nansum((self.weights / rms) ** 2))
         return float(self.shape[chosen].mean() * norm / np.nansum(self.weights * self.shape / rms**2))
-
-
-@dataclass
-class Stages:
-    """Seconds that each stage of the chain took, summed over the cubes."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def add(self, stage: str, since: float) -> float:
-        """Add the time since `since` to a stage and return the time now."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
-        return now
-
-
-def of_size(network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
-    """Return a network for images (height, width, channels) or spectra (length, channels) of another size.
-
-    Convolutions and recurrent layers do not ask for a size; the weights are the same.
-    """
-    if tuple(getattr(network, "input_shape", (None, *shape))[1:]) == tuple(shape):
-        return network
-    if (id(network), shape) not in _RESIZED:
-        try:
-            resized = keras.models.clone_model(network, input_tensors=keras.Input(shape, name="given"))
-            resized.set_weights(network.get_weights())
-        except ValueError as error:
-            wanted, got = ("x".join(map(str, size[:-1])) for size in (network.input_shape[1:], shape))
-            raise UserError(
-                f"the network `{network.name}` takes {wanted} only, but this is {got}; choose source_map, or resample."
-            ) from error
-        _RESIZED[id(network), shape] = resized
-    return _RESIZED[id(network), shape]
 
 
 def find_regions(cube: Cube, network: keras.Model, settings) -> list[search.Candidate]:

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
 
 from ..images.counts import CountsMap
-from .cube_chain import Stages, of_size
 from .predict import outputs
+from .running import Stages, of_size
 
 BINNING = 2
 """Pixels of the map that are one of the networks', along each axis."""

@@ -13,7 +13,7 @@ from ..images.footprint import observed_disc
 from ..images.photon_lists import PhotonList, counts_map, read_photons
 from ..instruments.counts_maps import Frame
 from . import map_search
-from .cube_chain import Stages
+from .running import Stages
 
 UNITS = {
     **dict.fromkeys(("ra", "dec"), "deg"),
