@@ -2,10 +2,13 @@
 
 import importlib
 import json
+import tarfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from cube_fixtures import manifest_row, write_manifest
 
 from skyloom.config.load import case_schema
 from skyloom.errors import UserError
@@ -146,6 +149,38 @@ def test_estimators_are_put_beside_the_chain(made):
     best = [fit[fit["cube"] == row["cube"]][0] for row in truth]
     distance = [np.hypot(one["x"] - row["x"], one["y"] - row["y"]) for one, row in zip(best, truth, strict=True)]
     assert np.median(distance) < 2
+
+
+def test_photon_lists_of_the_archive_are_searched(made, tmp_path):
+    settings = {"simulate": SIMULATE, "embedded": {"fields": 2, "shards": 1}}
+    words = ["--case", CASE, "--all-settings", json.dumps(settings), "--seed", 3, "--shard", 0]
+    words += ["--products", tmp_path / "archive.tar", "--obscore", tmp_path / "archive.obscore.ecsv"]
+    step("simulate_cube_archive", *words, "--truth", tmp_path / "truth.ecsv")
+    rows = []
+    with tarfile.open(tmp_path / "archive.tar") as tar:
+        for member in tar:
+            (tmp_path / member.name).write_bytes(tar.extractfile(member).read())
+            rows.append(manifest_row(tmp_path / member.name))
+    wrong = tmp_path / "text.dl3.fits"
+    wrong.write_text("no photons")
+    manifest = write_manifest(tmp_path / "manifest.ecsv", [*rows, manifest_row(wrong)])
+    words = ["--manifest", manifest, "--models", *made.models, "--calibration", made.folder / "calibration.json"]
+    tables = {name: tmp_path / f"{name}.ecsv" for name in ("objects", "predictions", "fields")}
+    step("search", *given(SEARCH), *words, *(word for name, path in tables.items() for word in (f"--{name}", path)))
+
+    fields = read_table(tables["fields"])
+    assert list(fields["status"]) == ["kept", "kept", "dropped"]
+    assert "text.dl3.fits" in fields["filename"][2] and fields["reason"][2]
+    objects, predictions = read_table(tables["objects"]), read_table(tables["predictions"])
+    assert list(objects["object_id"]) == list(predictions["object_id"])
+    assert (objects["ra"].unit, objects["radius95"].unit, objects["photons"].unit) == ("deg", "deg", "ct")
+    assert np.all(objects["radius95"] > objects["radius68"])
+    truth = read_table(tmp_path / "truth.ecsv")
+    found = SkyCoord(objects["ra"], objects["dec"])
+    bright = truth[truth["snr"] > 20]
+    assert len(bright) > 0
+    distance = SkyCoord(bright["ra"], bright["dec"]).match_to_catalog_sky(found)[1].deg
+    assert np.all(distance < 0.05)
 
 
 def test_simulations_are_the_same_whatever_the_shards(made, tmp_path):

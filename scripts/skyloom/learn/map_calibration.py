@@ -91,16 +91,22 @@ def _highest_false(false: np.ndarray, allowed: float) -> float:
 
 
 def _radii(truth: Table, detections: Table, matched: np.ndarray) -> dict:
-    """Return the radii that hold 68 % and 95 % of the sources, over the network's error, for parts of the scores."""
+    """Return the radii that hold 68 % and 95 % of the sources, over the network's error, for parts of the scores.
+
+    ``photons`` is the factor by which the photons' error holds 68 %.
+    """
     found = matched >= 0
     rows = matched[found]
     dx, dy = (values(detections, axis)[rows] - values(truth, axis)[found] for axis in "xy")
     error = np.sqrt(values(detections, "x_error")[rows] * values(detections, "y_error")[rows])
     ratio, score = np.hypot(dx, dy) / error, values(detections, "score")[rows]
+    wrong = values(detections, "photons")[rows] - values(truth, "counts")[found]
+    pull = np.abs(wrong) / values(detections, "photons_error")[rows]
     parts = np.array_split(np.argsort(score, kind="stable"), max(1, min(8, len(score) // BIN)))
     return {
         "score": [float(np.exp(np.mean(np.log(score[part])))) for part in parts],
         **{name: [float(np.percentile(ratio[part], level)) for part in parts] for name, level in LEVELS.items()},
+        "photons": [float(np.percentile(pull[part], LEVELS["radius68"])) for part in parts],
     }
 
 
@@ -129,9 +135,14 @@ def apply(calibration: dict, detections: Table) -> Table:
     result["candidate"] = probability >= calibration["threshold"]
     error = np.sqrt(values(detections, "x_error") * values(detections, "y_error"))
     place = np.log(np.maximum(score, 1e-3))
+    factor = {
+        name: np.exp(np.interp(place, np.log(radii["score"]), np.log(np.maximum(radii[name], 1e-3))))
+        for name in (*LEVELS, "photons")
+    }
+    result["photons_error"] = factor["photons"] * values(detections, "photons_error")
+    result["photons_error"].unit = "ct"
     for name in LEVELS:
-        factor = np.exp(np.interp(place, np.log(radii["score"]), np.log(radii[name])))
-        result[name] = factor * error
+        result[name] = factor[name] * error
         result[name].unit = "pix"
     one = np.sqrt(-2 * np.log(1 - LEVELS["radius68"] / 100))
     for axis in "xy":
