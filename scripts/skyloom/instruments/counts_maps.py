@@ -18,6 +18,8 @@ _INDICES = np.arange(1.6, 4.05, 0.1)
 """So close that a rate linear in between is right to 0.3 %."""
 _OFFSETS = np.arange(0, 3.76, 0.25)
 _STEP = 0.0125
+_FINER = 4
+"""Rings that are one of the table's."""
 _STEPS = 40
 """Parts of the range of energies over which the background is integrated."""
 
@@ -152,14 +154,29 @@ def respond(irfs: dict, frame: Frame, energies: tuple[float, float]) -> Response
     for column, offset in enumerate(_OFFSETS * u.deg):
         area = irfs["aeff"].evaluate(energy_true=true.center, offset=offset).to_value("cm2").ravel()
         taken = irfs["edisp"].to_edisp_kernel(offset, energy_axis_true=true, energy_axis=energy).pdf_matrix[:, 0]
-        held = irfs["psf"].containment(rad=edges[None] * u.deg, energy_true=true.center[:, None], offset=offset)
-        rings_held = np.diff(np.nan_to_num(np.asarray(held)), axis=1) / rings
+        rings_held = _rings(irfs["psf"], true.center, offset, edges) / rings
         counts = np.nan_to_num(np.array(photons) * area * taken)
         rate[:, column] = counts.sum(axis=1)
         spread[:, column] = counts @ rings_held / np.maximum(rate[:, column], 1e-30)[:, None]
     return Response(
         frame, _INDICES, _OFFSETS, (edges[1:] + edges[:-1]) / 2, rate, spread, _background(irfs["bkg"], frame, energies)
     )
+
+
+def _rings(psf, energy: u.Quantity, offset: u.Quantity, edges: np.ndarray) -> np.ndarray:
+    """Return the share of a point source in each ring, of edges [deg], for each energy; shape (energies, rings).
+
+    The density is summed over finer rings: gammapy's containment is not defined beyond the radii of a table, nor within
+    the first.
+    """
+    fine = np.linspace(edges[0], edges[-1], _FINER * (len(edges) - 1) + 1)
+    middle = (fine[1:] + fine[:-1]) / 2
+    density = psf.evaluate(energy_true=energy[:, None], offset=offset, rad=middle[None] * u.deg).to_value("deg-2")
+    if "rad" in psf.axes.names:
+        density = np.where(middle > psf.axes["rad"].edges[-1].to_value("deg"), 0, density)
+    held = np.maximum(np.nan_to_num(density), 0) * np.pi * np.diff(fine**2)
+    held = held.reshape(len(energy), -1, _FINER).sum(axis=2)
+    return held / np.maximum(held.sum(axis=1, keepdims=True), 1e-30)
 
 
 def _background(bkg, frame: Frame, energies: tuple[float, float]) -> np.ndarray:
@@ -171,7 +188,7 @@ def _background(bkg, frame: Frame, energies: tuple[float, float]) -> np.ndarray:
     geom = geometry(frame, 0, 0, energies)
     pointing = SkyCoord(0, 0, unit="deg")
     made = make_map_background_irf(pointing, 1 * u.s, aligned(bkg), geom, Time("2025-01-01"), oversampling=_STEPS)
-    return np.nan_to_num(made.data[0]).astype(float)
+    return np.maximum(np.nan_to_num(made.data[0]), 0).astype(float)
 
 
 def aligned(bkg):
