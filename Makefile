@@ -46,7 +46,7 @@ report: setup  ## results/report.zip (CONFIG as for run)
 	@$(BIN)/python scripts/write_report.py $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder --durations 20 -m "not services and not slurm"
+	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadscope --no-loadscope-reorder --durations 20 -m "not services and not slurm"
 
 test-services: setup  ## the ALMA query against a real TAP server on loopback (needs Debian and root; installs packages)
 	$(BIN)/python -m pytest -m services

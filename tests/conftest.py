@@ -1,16 +1,25 @@
 """Settings of all tests."""
 
-import pytest
 from hypothesis import settings
 
 # A shared machine is slow at times, which is no fault of the code; the same examples are drawn everywhere.
 settings.register_profile("skyloom", deadline=None, derandomize=True)
 settings.load_profile("skyloom")
 
+WORKFLOW = "tests/workflow/"
+
 
 def pytest_collection_modifyitems(items):
-    """Let the tests of a file share a process, and those that look at the one tiny run; it takes longest and begins."""
-    for item in items:
-        shared = "finished" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.name))
-    items.sort(key=lambda item: "finished" not in item.fixturenames)
+    """Put the tests of the workflow first, which take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WORKFLOW))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Let the tests of a file share a process, and all those of the workflow, which look at one run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return WORKFLOW if nodeid.startswith(WORKFLOW) else nodeid.split("::")[0]
+
+    return ByFile(config, log)
