@@ -25,6 +25,7 @@ def main(argv=None):
 
     from skyloom.files import read_json, read_table
     from skyloom.images import map_store
+    from skyloom.images.counts import binned
     from skyloom.learn import chains, map_calibration, map_search, store
     from skyloom.plots import gamma, style
 
@@ -36,7 +37,7 @@ def main(argv=None):
     found, truth = found[found["candidate"]], read_table(args.truth, "truth")
     shown = []
     for number, one in islice(map_store.read(args.maps), gamma.SHOWN):
-        photons = map_search.clean(map_search.binned(one.counts), network)
+        photons = map_search.clean(binned(one.counts), network)
         shown.append((one, photons, found[found["cube"] == number], truth[truth["cube"] == number]))
     style.save(args.location, gamma.location(scores, read_table(args.residuals, "residuals")))
     style.save(args.bias, gamma.bias(scores["bias"]))

@@ -13,6 +13,7 @@ backend.start(1)
 from gammapy.stats import WStatCountsStatistic  # noqa: E402
 
 from skyloom.detect.simulated_maps import observe  # noqa: E402
+from skyloom.images import counts as counts_of  # noqa: E402
 from skyloom.images.counts import CountsMap  # noqa: E402
 from skyloom.learn import map_examples, map_search, running  # noqa: E402
 from skyloom.learn.datasets import joined  # noqa: E402
@@ -26,16 +27,14 @@ def true_photons(field, seen):
     """Return the counts map, and in networks' pixels the counts times the true share of photons."""
     observed, rows = observe(field, seen, np.random.default_rng(3))
     source = sum(seen.expected_source(one, field.time) for one in field.sources)
-    source, rest = (
-        map_search.binned(part) for part in (source, seen.expected_background(field.background, field.time))
-    )
-    counts = map_search.binned(observed.counts)
+    source, rest = (counts_of.binned(part) for part in (source, seen.expected_background(field.background, field.time)))
+    counts = counts_of.binned(observed.counts)
     return observed, rows, counts, counts * source / (source + rest)
 
 
 def test_binning_keeps_the_counts():
     counts = np.arange(24 * 31).reshape(24, 31)
-    whole = map_search.binned(counts)
+    whole = counts_of.binned(counts)
     assert whole.shape == (12, 15)
     assert whole.sum() == counts[:, :30].sum()
     assert whole[1, 2] == counts[2:4, 4:6].sum()

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BINNING = 2
+"""Pixels of the map that are one of the networks', along each axis."""
+
 
 @dataclass(frozen=True)
 class CountsMap:
@@ -22,3 +25,10 @@ class CountsMap:
     counts: np.ndarray
     pixel: float
     source_counts: np.ndarray | None = None
+
+
+def binned(counts: np.ndarray, binning: int = BINNING) -> np.ndarray:
+    """Return counts in larger pixels, float32; what does not fill a whole one at the far edges is left out."""
+    height, width = (side // binning for side in counts.shape)
+    part = np.asarray(counts[: height * binning, : width * binning], dtype=np.float32)
+    return part.reshape(height, binning, width, binning).sum(axis=(1, 3))

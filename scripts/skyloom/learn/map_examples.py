@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..detect.simulated_maps import observe
-from ..images.counts import CountsMap
+from ..images.counts import BINNING, CountsMap, binned
 from ..instruments.counts_maps import Response
 from ..sky.transients import draw_field
 from . import map_search as search
@@ -43,19 +43,18 @@ def map_examples(
             maps.append(observe(drawn, responses[drawn.response], rng)[0])
         names = np.array([f"{split}.map_{number:06d}" for number in numbers])
         x, y = (
-            np.stack([search.binned(getattr(one, name)) for one in maps])[..., None]
-            for name in ("counts", "source_counts")
+            np.stack([binned(getattr(one, name)) for one in maps])[..., None] for name in ("counts", "source_counts")
         )
         yield Samples(x, y, names, names, np.full(len(names), "truth"))
 
 
 def predicted_positions(observed: CountsMap, truth: Table, networks, settings, name: str) -> Samples | None:
     """Return the candidates that the cleaner gives in a map, with the true offsets of those that are sources."""
-    counts = search.binned(observed.counts)
+    counts = binned(observed.counts)
     photons = search.clean(counts, networks["map"])
     images, targets = [], []
-    shift = (search.BINNING - 1) / 2
-    true = {axis: (np.asarray(truth[axis], float) - shift) / search.BINNING for axis in "xy"}
+    shift = (BINNING - 1) / 2
+    true = {axis: (np.asarray(truth[axis], float) - shift) / BINNING for axis in "xy"}
     for one in search.find_peaks(counts, photons, settings.lowest_score):
         dx, dy = true["x"] - one.x, true["y"] - one.y
         near = np.flatnonzero((np.abs(dx) < NEAR) & (np.abs(dy) < NEAR))

@@ -9,12 +9,10 @@ from astropy.table import Column, Table
 from scipy.ndimage import gaussian_filter
 from skimage.feature import peak_local_max
 
-from ..images.counts import CountsMap
+from ..images.counts import BINNING, CountsMap, binned
 from .predict import outputs
 from .running import Stages, of_size
 
-BINNING = 2
-"""Pixels of the map that are one of the networks', along each axis."""
 CROP = 32
 """Side of the part that a position is measured in [networks' pixel]."""
 PEAK, APART, INSIDE, NEAR, BROAD = 1.6, 4, 12.0, 3.0, 10.0
@@ -66,13 +64,6 @@ class Candidate:
     snr: float
     width: float
     image: np.ndarray = field(repr=False)
-
-
-def binned(counts: np.ndarray, binning: int = BINNING) -> np.ndarray:
-    """Return counts in larger pixels, float32; what does not fill a whole one at the far edges is left out."""
-    height, width = (side // binning for side in counts.shape)
-    part = np.asarray(counts[: height * binning, : width * binning], dtype=np.float32)
-    return part.reshape(height, binning, width, binning).sum(axis=(1, 3))
 
 
 def clean(counts: np.ndarray, network: keras.Model) -> np.ndarray:

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.ndimage import gaussian_filter
 
-from ..images.counts import CountsMap
+from ..images.counts import CountsMap, binned
 from ..learn.map_calibration import LOWEST_SNR
-from ..learn.map_search import binned
 from . import style
 
 SHOWN = 3
