@@ -17,7 +17,7 @@ def plan(project, *arguments, configs=()):
     """Return exit status, output and errors of the plan for the tiny preset."""
     command = [sys.executable, "scripts/plan_run.py", "--cores", "2", "--configfile", TINY, *map(str, configs)]
     done = subprocess.run(
-        [*command, "--", *arguments], cwd=project.path, env=environment(), capture_output=True, text=True, timeout=120
+        [*command, "--", *arguments], cwd=project.path, env=environment(), capture_output=True, text=True, timeout=300
     )
     return done.returncode, done.stdout, done.stderr
 
