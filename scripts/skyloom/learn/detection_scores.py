@@ -552,7 +552,7 @@ def comparison_table(results: dict[str, dict]) -> Table:
         at S/N of at least `BRIGHT_SNR`), flux_within and sizes_within (shares within 10 %), pa_within (within 18 deg)
         and separated (share of pairs), each with its ends; seconds_per_cube [s].
     """
-    return _with_masks([_comparison_row(name, scores) for name, scores in results.items()])
+    return with_masks([_comparison_row(name, scores) for name, scores in results.items()])
 
 
 def snr_table(results: dict[str, dict]) -> Table:
@@ -581,12 +581,12 @@ def snr_table(results: dict[str, dict]) -> Table:
             row = {"detector": name, "snr_low": cube["low"], "snr_high": cube["high"]}
             for where, found in (("2d", image), ("3d", cube)):
                 for key in ("completeness", "purity"):
-                    row |= _ends(f"{key}_{where}", found[key])
+                    row |= ends(f"{key}_{where}", found[key])
             rows.append(row | {"sources": cube["sources"], "detections": cube["detections"]})
-    return _with_masks(rows)
+    return with_masks(rows)
 
 
-def _with_masks(rows: list[dict]) -> Table:
+def with_masks(rows: list[dict]) -> Table:
     """Return rows as a table, masked where a value is None."""
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     return Table(
@@ -603,14 +603,14 @@ def _comparison_row(name: str, scores: dict) -> dict:
     row = {"detector": name, "threshold": scores["2d"]["threshold"]}
     for where in ("2d", "3d"):
         found = scores[where]["detectable"]
-        row |= _ends(f"completeness_{where}", found["completeness"]) | _ends(f"purity_{where}", found["purity"])
+        row |= ends(f"completeness_{where}", found["completeness"]) | ends(f"purity_{where}", found["purity"])
         row[f"f1_{where}"] = found["f1"]
         row[f"best_f1_{where}"] = best_f1(scores[f"curve_{where}"])
     measured = scores["residuals"]
-    row |= _ends("position_residual", measured["bright"]["position_residual"])
+    row |= ends("position_residual", measured["bright"]["position_residual"])
     for name in ("flux_within", "sizes_within", "pa_within"):
-        row |= _ends(name, measured["all"][name])
-    row |= _ends("separated", scores["pairs"]["share"])
+        row |= ends(name, measured["all"][name])
+    row |= ends("separated", scores["pairs"]["share"])
     return {**row, "seconds_per_cube": scores["seconds_per_cube"]}
 
 
@@ -620,5 +620,6 @@ def best_f1(points: dict[str, list[float]]) -> float | None:
     return max((2 * both[0] * both[1] / sum(both) for both in pairs if sum(both)), default=None)
 
 
-def _ends(name: str, interval: dict) -> dict:
+def ends(name: str, interval: dict) -> dict:
+    """Return an interval as entries of a row: its value, and its ends _low and _high."""
     return {name: interval["value"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}

@@ -1,8 +1,8 @@
 """The scores that a reader asks for first, in one table."""
 
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
-from .detection_scores import BRIGHT_SNR, LOWEST_SNR
+from .detection_scores import BRIGHT_SNR, LOWEST_SNR, with_masks
 
 
 def summary(scores: dict) -> Table:
@@ -34,13 +34,18 @@ def summary(scores: dict) -> Table:
     ]
     rows += [(f"68 % intervals that hold: {name}", share) for name, share in every.get("coverage", {}).items()]
     rows = [(name, interval) for name, interval in rows if interval is not None]
-    table = Table({"measure": [name for name, _ in rows]})
-    for key in ("value", "low", "high"):
-        values = [interval[key] for _, interval in rows]
-        table[key] = MaskedColumn(
-            [0.0 if value is None else round(value, 5) for value in values], mask=[value is None for value in values]
-        )
-    return table
+    return measures(rows)
+
+
+def measures(rows: list[tuple[str, dict]]) -> Table:
+    """Return named intervals as a table: measure, value, low and high, masked where they are not defined."""
+    return with_masks(
+        [
+            {"measure": name}
+            | {key: None if interval[key] is None else round(interval[key], 5) for key in ("value", "low", "high")}
+            for name, interval in rows
+        ]
+    )
 
 
 def as_markdown(table: Table, cubes: int, sources: int, confidence: float) -> str:

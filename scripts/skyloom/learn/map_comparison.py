@@ -3,10 +3,11 @@
 from dataclasses import asdict
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
 from ..detect.match_sources import values
 from . import map_scores
+from .detection_scores import ends, with_masks
 from .metrics import Interval, bootstrap
 
 FAR = 0.2
@@ -98,16 +99,9 @@ def table(results: dict[str, dict]) -> Table:
             ("published_68", published["percentile68"]),
             ("published_far", published["far"]),
         ):
-            row |= {key: interval["value"], f"{key}_low": interval["low"], f"{key}_high": interval["high"]}
+            row |= ends(key, interval)
         rows.append(row | {"seconds": result["seconds"]})
-    return Table(
-        {
-            name: MaskedColumn(
-                [0.0 if row[name] is None else row[name] for row in rows], mask=[row[name] is None for row in rows]
-            )
-            for name in rows[0]
-        }
-    )
+    return with_masks(rows)
 
 
 SHOWN = {

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 
 from ..detect.match_sources import accepted, values
 from .detection_scores import completeness_purity, curve
+from .detection_summary import measures
 from .map_calibration import LOWEST_SNR, matches
 from .metrics import Interval, bootstrap, proportion
 
@@ -172,13 +173,7 @@ def summary(scores: dict) -> Table:
         ("95 % circles that hold", located["held"]["radius95"]),
         ("68 % intervals of the photons that hold", located["photons_held"]),
     ]
-    table = Table({"measure": [name for name, _ in rows]})
-    for key in ("value", "low", "high"):
-        column = [interval[key] for _, interval in rows]
-        table[key] = MaskedColumn(
-            [0.0 if value is None else round(value, 5) for value in column], mask=[value is None for value in column]
-        )
-    return table
+    return measures(rows)
 
 
 def _alone(value: float | None) -> dict:
