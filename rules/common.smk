@@ -301,7 +301,7 @@ def archived_settings(wildcards):
 
 
 def instrument_files(wildcards):
-    return [f"resources/{name}" for name in hook(wildcards.case, "instrument_files")()]
+    return hook(wildcards.case, "instrument_files")(CASES[wildcards.case])
 
 
 def having(setting):

@@ -131,3 +131,14 @@ def test_the_crab_is_found_in_real_lists():
     place = SkyCoord(best["ra"], best["dec"], unit="deg")
     assert place.separation(SkyCoord(83.633, 22.0145, unit="deg")).deg < 0.06
     assert best["snr"] > 8 and "energies" in best["flags"] and facts["livetime"] == pytest.approx(1581.7, abs=0.1)
+
+
+def test_responses_that_a_user_gives_are_inputs_in_place_of_the_projects_table():
+    from skyloom.config.load import case_schema
+    from skyloom.config.schema import ChainModel
+
+    model = ChainModel(network="photon_net", dataset="maps", loss="photons")
+    usual = case_schema("cherenkov")(title="x", models={"cleaner": model}, chain=["cleaner"])
+    assert case.instrument_files(usual) == ["resources/cherenkov/lst4.ecsv"]
+    usual.simulate.observation.irfs = ["mine.fits"]
+    assert case.instrument_files(usual) == ["mine.fits"]

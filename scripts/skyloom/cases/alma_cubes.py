@@ -156,9 +156,9 @@ class Settings(SearchSettings):
     )
 
 
-def instrument_files():
-    """Return the files below resources/ that the simulations read."""
-    return [f"arrays/alma_cycle9_{number}.ecsv" for number in range(1, 11)]
+def instrument_files(settings):
+    """Return the files that the simulations read."""
+    return [f"resources/arrays/alma_cycle9_{number}.ecsv" for number in range(1, 11)]
 
 
 def store():

@@ -130,9 +130,9 @@ class Settings(SearchSettings):
     )
 
 
-def instrument_files():
-    """Return the files below resources/ that the simulations read."""
-    return [PERFORMANCE]
+def instrument_files(settings):
+    """Return the files that the simulations read."""
+    return settings.simulate.observation.irfs or [f"resources/{PERFORMANCE}"]
 
 
 def store():
