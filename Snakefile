@@ -22,7 +22,7 @@ wildcard_constraints:
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
     variant="[a-z][a-z0-9_]*",
-    split="train|validation|test|published",
+    split="train|validation|test|published|unseen_zenith|unseen_gradient",
     peer="photutils|pybdsf|matched_filter_3d|sofia",
     estimator="excess_map|ts_map|likelihood_fit|aperture_photometry",
 
@@ -65,7 +65,7 @@ rule all:
             "<results>/{case}/acknowledgement.txt",
             "<results>/{case}/metrics/scores.csv",
         ),
-        results_of("<results>/{case}/metrics/published_scores.csv", cases=published()),
+        results_of("<results>/{case}/metrics/splits.csv", cases=scored_apart()),
         every_plot,
 
 

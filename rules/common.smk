@@ -288,7 +288,7 @@ def catalog_dataset(wildcards):
 
 def simulate_settings(case, *kept):
     """Return the settings of a case's simulations without the numbers of observations, but for those that are kept."""
-    counts = {"shards", "train", "validation", "test", "published"} - set(kept)
+    counts = {"shards", "train", "validation", "test", *other_splits(case)} - set(kept)
     return {key: value for key, value in CONFIG["cases"][case]["simulate"].items() if key not in counts}
 
 
@@ -309,9 +309,28 @@ def having(setting):
     return [name for name, case in CASES.items() if hasattr(case, setting)]
 
 
-def published():
-    """Return the cases that simulate a published setting, to be measured on besides their own."""
-    return [name for name in SEARCHED if hasattr(CASES[name].simulate, "published")]
+def other_splits(case):
+    """Return the splits that a searching case is scored on besides its test observations."""
+    return hook(case, "other_splits")(CASES[case].simulate)
+
+
+def scored_apart():
+    """Return the cases that are scored on other splits, too."""
+    return [name for name in SEARCHED if other_splits(name)]
+
+
+def split_scores(pattern):
+    """Return an input function: `pattern` for the test split, then for the others that the case is scored on."""
+
+    def files(wildcards):
+        names = ["", *(f"{split}_" for split in other_splits(wildcards.case))]
+        return [f"<results>/{wildcards.case}/metrics/{name}{pattern}" for name in names]
+
+    return files
+
+
+def split_names(wildcards):
+    return ["test", *other_splits(wildcards.case)]
 
 
 def showing(figure):
@@ -392,13 +411,13 @@ def all_roles(wildcards):
 
 
 def observation_shards(pattern, *splits):
-    """Return an input function: `pattern` for every shard of some splits of the case's simulations."""
+    """Return an input function: `pattern` for every shard of some splits of the case's simulations, or of the job's."""
 
     def files(wildcards):
         shards = numbers(CASES[wildcards.case].simulate.shards)
         return [
             path
-            for split in splits
+            for split in splits or [wildcards.split]
             for path in expand(pattern, case=wildcards.case, split=split, shard=shards)
         ]
 

@@ -97,27 +97,60 @@ rule score_detections:
         " > {log:q} 2>&1"
 
 
-use rule score_detections as score_published with:
+use rule score_detections as score_split with:
     input:
-        detections=observation_shards("<results>/{case}/detections/{split}_{shard}.ecsv", "published"),
-        truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "published"),
+        detections=observation_shards("<results>/{case}/detections/{split}_{shard}.ecsv"),
+        truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv"),
         calibration="<results>/{case}/detections/calibration.json",
         script="scripts/score_detections.py",
         library=library("scripts/score_detections.py"),
     output:
-        scores="<results>/{case}/metrics/published_chain.json",
-        residuals="<results>/{case}/metrics/published_residuals.ecsv",
+        scores="<results>/{case}/metrics/{split}_chain.json",
+        residuals="<results>/{case}/metrics/{split}_residuals.ecsv",
         table=report(
-            "<results>/{case}/metrics/published_scores.csv",
-            caption="../report/published_scores.rst",
+            "<results>/{case}/metrics/{split}_scores.csv",
+            caption="../report/split_scores.rst",
             category="{case}",
             subcategory="metrics",
-            labels={"table": "scores in the published setting"},
+            labels={"table": "scores, {split}"},
         ),
-        text="<results>/{case}/metrics/published_scores.md",
+        text="<results>/{case}/metrics/{split}_scores.md",
     log:
-        "<logs>/{case}/score_published.log",
+        "<logs>/{case}/score_{split}.log",
     benchmark:
-        "<logs>/benchmarks/{case}/score_published.tsv"
+        "<logs>/benchmarks/{case}/score_{split}.tsv"
     wildcard_constraints:
-        case=one_of(published()),
+        case=one_of(scored_apart()),
+
+
+rule compare_splits:
+    input:
+        scores=split_scores("chain.json"),
+        script="scripts/compare_splits.py",
+        library=library("scripts/compare_splits.py"),
+    output:
+        table=report(
+            "<results>/{case}/metrics/splits.csv",
+            caption="../report/splits.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "scores of all settings"},
+        ),
+        text="<results>/{case}/metrics/splits.md",
+    log:
+        "<logs>/{case}/compare_splits.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/compare_splits.tsv"
+    wildcard_constraints:
+        case=one_of(scored_apart()),
+    conda:
+        "../envs/compare_splits.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(300),
+        runtime=minutes(5),
+    params:
+        names=split_names,
+    shell:
+        "python {input.script} --case {wildcards.case} --names {params.names} --scores {input.scores}"
+        " --table {output.table} --text {output.text} > {log:q} 2>&1"

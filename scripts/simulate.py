@@ -8,19 +8,22 @@ from skyloom.cases import hook
 from skyloom.cli import progress, run, say, step_parser, step_settings
 from skyloom.errors import UserError
 
-SPLITS = ("train", "validation", "test", "published")
+SPLITS = ("train", "validation", "test")
 
 
 def main(argv=None):
     """Simulate one shard."""
     parser = step_parser(__doc__, section="simulate", seed=True)
-    parser.add_argument("--split", required=True, choices=SPLITS, help="what the observations are for")
+    parser.add_argument("--split", required=True, help="what the observations are for, e.g. train")
     parser.add_argument("--shard", type=int, required=True, help="number of this shard, from 0")
     parser.add_argument("--instruments", default="resources", help="their folder (default: %(default)s)")
     parser.add_argument("--output", required=True, help="the observations (HDF5)")
     parser.add_argument("--truth", required=True, help="one row a source (ECSV)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
+    known = [*SPLITS, *hook(args.case, "other_splits")(settings)]
+    if args.split not in known:
+        raise UserError(f"--split {args.split}: should be one of {', '.join(known)}.")
     if not 0 <= args.shard < settings.shards:
         raise UserError(f"--shard {args.shard}: should be from 0 to {settings.shards - 1}, one less than `shards`.")
 

@@ -41,7 +41,7 @@ def sky(**changes) -> SimpleNamespace:
         "offset": (0.0, 0.8),
         "apart": 0.3,
         "scale": 0.2,
-        "gradient": 0.1,
+        "gradient": (0.0, 0.1),
         "night_sky": 0.1,
     }
     return SimpleNamespace(**(usual | changes))

@@ -21,6 +21,7 @@ SIMULATE = {
     "validation": 40,
     "test": 30,
     "published": 10,
+    "unseen_gradient": 10,
     "sky": {"sources": [1, 2], "time": [200, 2000], "flux": [2, 10], "offset": [0, 0.8]},
     "observation": {"zenith": [20], "side": 96},
 }
@@ -105,6 +106,60 @@ def test_detections_say_their_pixel_and_number_of_maps(made):
     assert np.all(table["photons"] > 0)
     stages = {row["stage"] for row in read_table(made.folder / "test.times.csv")}
     assert stages == {"clean", "peaks", "positions", "all"}
+
+
+def test_splits_stand_beside_each_other(made):
+    score(made, "published")
+    words = ["--case", CASE, "--names", "test", "published", "--scores", made.folder / "test.json"]
+    words += [made.folder / "published.json", "--table", made.folder / "splits.csv"]
+    step("compare_splits", *words, "--text", made.folder / "splits.md")
+    table = read_table(made.folder / "splits.csv")
+    assert list(table["split"]) == ["test", "published"]
+    assert list(table["maps"]) == [30, 10]
+    assert "| published | 10 | 10 |" in (made.folder / "splits.md").read_text()
+
+
+def test_what_no_training_has_seen_is_apart_from_it():
+    from skyloom.cases import cherenkov
+
+    usual = cherenkov.Simulate()
+    assert cherenkov.other_splits(usual) == ["published", "unseen_zenith", "unseen_gradient"]
+    fields = {
+        split: [cherenkov.drawn_field(usual, split, number, 1, [20.0])[0] for number in range(40)]
+        for split in ("train", "unseen_gradient", "published")
+    }
+    steep = {split: [np.hypot(*one.background.gradient) for one in some] for split, some in fields.items()}
+    assert max(steep["train"]) <= 0.1 <= min(steep["unseen_gradient"])
+    assert max(steep["published"]) == 0
+    assert [one.time for one in fields["published"]] == pytest.approx([100.0] * 40)
+    one_zenith = cherenkov.Simulate(observation={"zenith": [20.0]}, sky={"gradient": [0, 0]})
+    assert cherenkov.other_splits(one_zenith) == ["published"]
+
+
+def test_unseen_zenith_angles_are_between_those_of_the_training(monkeypatch):
+    from skyloom.cases import cherenkov
+
+    asked = []
+    monkeypatch.setattr(cherenkov, "responses_of", lambda observation, _: asked.append(observation.zenith) or {})
+    settings = cherenkov.Simulate(observation={"zenith": [60.0, 20.0, 40.0]}, shards=1, train=1)
+    for split in ("train", "unseen_zenith"):
+        with pytest.raises(ValueError, match="a must be|high <= 0|low >= high"):
+            next(cherenkov.simulate(settings, split, 0, 1, "resources"))
+    assert asked == [[60.0, 20.0, 40.0], [30.0, 50.0]]
+
+
+def test_a_split_that_the_case_has_not_is_refused(tmp_path):
+    words = ["--seed", 1, "--split", "unseen_zenith", "--shard", 0, "--output", tmp_path / "a.h5", "--truth", "b.ecsv"]
+    with pytest.raises(
+        UserError, match="--split unseen_zenith: should be one of train, validation, test, published, u"
+    ):
+        importlib.import_module("simulate").main(["--case", CASE, "--settings", json.dumps(SIMULATE), *map(str, words)])
+
+
+def test_scores_for_other_names_are_refused(made):
+    words = ["--case", CASE, "--names", "test", "published", "--scores", made.folder / "test.json"]
+    with pytest.raises(UserError, match="1 files for 2 --names"):
+        importlib.import_module("compare_splits").main([*map(str, words), "--table", "a.csv", "--text", "a.md"])
 
 
 def test_figures_are_drawn(made):

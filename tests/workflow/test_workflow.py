@@ -100,6 +100,7 @@ AFTER_CHAIN = {
     *("detect_simulated", "calibrate_detections", "score_detections", "search"),
     *("build_catalog", "merge_catalogs"),
 }
+SPLITS = {"score_split", "compare_splits"}
 
 
 def without_plots(planned):
@@ -120,11 +121,11 @@ def without_plots(planned):
         ("scripts/tune.py", set()),
         ("scripts/skyloom/learn/cube_chain.py", {"make_examples", "train", *AFTER_CHAIN}),
         ("scripts/skyloom/nets/line_net.py", {"make_examples", "train", *AFTER_CHAIN}),
-        ("scripts/skyloom/learn/detection_scores.py", AFTER_CHAIN - {"detect_simulated"} | {"score_published"}),
-        ("scripts/skyloom/learn/map_search.py", {"make_examples", "train", *AFTER_CHAIN, "score_published"}),
-        ("scripts/skyloom/nets/photon_net.py", {"make_examples", "train", *AFTER_CHAIN, "score_published"}),
+        ("scripts/skyloom/learn/detection_scores.py", AFTER_CHAIN - {"detect_simulated"} | SPLITS),
+        ("scripts/skyloom/learn/map_search.py", {"make_examples", "train", *AFTER_CHAIN, *SPLITS}),
+        ("scripts/skyloom/nets/photon_net.py", {"make_examples", "train", *AFTER_CHAIN, *SPLITS}),
         ("scripts/search.py", {"search", "build_catalog", "merge_catalogs"}),
-        ("scripts/score_detections.py", {"score_detections", "score_published"}),
+        ("scripts/score_detections.py", {"score_detections", *SPLITS}),
         ("scripts/skyloom/nets/blobs_finder.py", set()),
         ("scripts/skyloom/detect/peers.py", set()),
         ("scripts/skyloom/detect/gamma_peers.py", set()),

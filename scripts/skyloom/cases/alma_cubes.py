@@ -173,6 +173,11 @@ def figures():
     return ("example", "completeness", "residuals", "coverage")
 
 
+def other_splits(settings):
+    """Return the splits that are scored besides ``test``; there are none."""
+    return []
+
+
 def simulate(settings, split, shard, seed, instruments):
     """Yield number, cube and rows of truth of every cube of a shard (`skyloom.images.cubes.Cube`)."""
     from ..detect.simulated_cubes import simulate_cube

@@ -37,9 +37,11 @@ class Sky(Section):
     )
     apart: Annotated[float, Field(ge=0), unit("deg")] = Field(0.3, description="Sources are at least this far apart.")
     scale: Fraction = Field(0.2, description="By which share the background may be larger or smaller.")
-    gradient: Annotated[float, Field(ge=0, lt=0.4), unit("1/deg")] = Field(
-        0.1, description="Steepest relative change of the background."
-    )
+    gradient: Annotated[
+        tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, lt=0.4)]],
+        AfterValidator(_rising),
+        unit("1/deg"),
+    ] = Field((0.0, 0.1), description="Range of the relative change of the background.")
     night_sky: Fraction = Field(0.1, description="By which share patches of night sky may change the background.")
 
 
@@ -63,10 +65,12 @@ PUBLISHED = {
     "flux": (1.0, 1.0),
     "index": (2.48, 2.48),
     "scale": 0.0,
-    "gradient": 0.0,
+    "gradient": (0.0, 0.0),
     "night_sky": 0.0,
 }
 """What differs in the setting in which the original was measured."""
+_STEEPEST = 0.4
+"""Gradient beyond which there would be no background at all in a part of the field [1/deg]."""
 
 
 class Simulate(Section):
@@ -78,6 +82,12 @@ class Simulate(Section):
     test: Count = Field(400, description="Maps that are only measured on.")
     published: Count = Field(
         300, description="Others, in the published setting: one source of one Crab for 100 s, an even background."
+    )
+    unseen_zenith: Count = Field(
+        200, description="Others, at zenith angles half way between those of `observation.zenith`."
+    )
+    unseen_gradient: Count = Field(
+        200, description="Others, with a background up to twice as steep as that of `sky.gradient`."
     )
     sky: Sky = Sky()
     observation: Observation = Observation()
@@ -171,7 +181,7 @@ def simulate(settings, split, shard, seed, instruments):
     """Yield number, map and rows of truth of every map of a shard (`skyloom.images.counts.CountsMap`)."""
     from ..detect.simulated_maps import observe
 
-    responses = responses_of(settings.observation, instruments)
+    responses = responses_of(_split_observation(settings.observation, split), instruments)
     for number in range(shard, getattr(settings, split), settings.shards):
         field, rng = drawn_field(settings, split, number, seed, list(responses))
         yield number, *observe(field, responses[field.response], rng)
@@ -183,8 +193,34 @@ def drawn_field(settings, split, number, seed, responses):
     from ..sky.transients import draw_field
 
     rng = generator(seed, "cherenkov", "simulate", split, number)
-    sky = settings.sky.model_copy(update=PUBLISHED) if split == "published" else settings.sky
-    return draw_field(rng, sky, responses), rng
+    return draw_field(rng, _split_sky(settings.sky, split), responses), rng
+
+
+def other_splits(settings):
+    """Return the splits that are scored besides ``test``: the published setting, and what no training has seen."""
+    splits = ["published"]
+    if not settings.observation.irfs and len(settings.observation.zenith) > 1:
+        splits.append("unseen_zenith")
+    return [*splits, *(["unseen_gradient"] if settings.sky.gradient[1] > 0 else [])]
+
+
+def _split_sky(sky, split):
+    """Return what the maps of a split hold."""
+    if split == "published":
+        return sky.model_copy(update=PUBLISHED)
+    if split == "unseen_gradient":
+        steepest = sky.gradient[1]
+        return sky.model_copy(update={"gradient": (steepest, min(2 * steepest, _STEEPEST))})
+    return sky
+
+
+def _split_observation(observation, split):
+    """Return what the maps of a split are observed with."""
+    if split != "unseen_zenith":
+        return observation
+    known = sorted(observation.zenith)
+    between = [(one + other) / 2 for one, other in zip(known[:-1], known[1:], strict=True)]
+    return observation.model_copy(update={"zenith": between})
 
 
 def truth_table(rows):
@@ -285,6 +321,14 @@ def score(truth, detections, calibration, settings, random):
     scores, residuals = map_scores.scores(truth, detections, calibration["threshold"], settings.confidence, random)
     summary = map_scores.summary(scores)
     return scores, residuals, summary, map_scores.as_markdown(summary, scores), map_scores.said(scores)
+
+
+def compare_splits(scores):
+    """Return the scores of several splits, by their names, as a table and in Markdown."""
+    from ..learn import map_scores
+
+    table = map_scores.splits_table(scores)
+    return table, map_scores.splits_markdown(table)
 
 
 def archived(settings, numbers, seed, instruments):

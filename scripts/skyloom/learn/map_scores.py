@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 from ..detect.match_sources import accepted, values
-from .detection_scores import completeness_purity, curve
+from .detection_scores import completeness_purity, curve, ends, with_masks
 from .detection_summary import measures
 from .map_calibration import LOWEST_SNR, matches
 from .metrics import Interval, bootstrap, proportion
@@ -45,7 +45,8 @@ def scores(
     dict
         maps, sources; ``found`` (`skyloom.learn.detection_scores.completeness_purity`, its bins by true significance),
         ``curve``, ``false_rate`` (false candidates a map, with its interval), ``residuals`` for ``all`` and by
-        significance (``bins``), and ``bias`` of the photons against several quantities.
+        significance (``bins``), ``photon_bias`` of the sources with a significance of `LOWEST_SNR` and more, and its
+        ``bias`` against several quantities.
     astropy.table.Table
         Residuals (`residuals`).
     """
@@ -72,6 +73,7 @@ def scores(
                 for low, high in zip(EDGES[:-1], EDGES[1:], strict=True)
             ],
         },
+        "photon_bias": _bias(rows[snr >= LOWEST_SNR]),
         "bias": {name: _biases(rows[snr >= LOWEST_SNR], name, edges) for name, edges in BIASED.items()},
     }
     return result, rows
@@ -174,6 +176,59 @@ def summary(scores: dict) -> Table:
         ("68 % intervals of the photons that hold", located["photons_held"]),
     ]
     return measures(rows)
+
+
+def splits_table(scores: dict[str, dict]) -> Table:
+    """Return the scores of several splits side by side, one row each, masked where a value is not defined.
+
+    Parameters
+    ----------
+    scores : dict of str to dict
+        Names of splits and their `scores`.
+    """
+    rows = []
+    for name, one in scores.items():
+        found, located = one["found"]["detectable"], one["residuals"]["all"]
+        row = {"split": name, "maps": one["maps"], "sources": one["sources"]}
+        for key, interval in (
+            ("completeness", found["completeness"]),
+            ("purity", found["purity"]),
+            ("false_rate", one["false_rate"]),
+            ("median", located["median"]),
+            ("held_68", located["held"]["radius68"]),
+            ("held_95", located["held"]["radius95"]),
+        ):
+            row |= ends(key, interval)
+        bias = one["photon_bias"]
+        rows.append(row | {"median_bound": located["median_bound"], "bias": bias["bias"], "bias_error": bias["error"]})
+    return with_masks(rows)
+
+
+def splits_markdown(table: Table) -> str:
+    """Return `splits_table` in Markdown."""
+    lines = [
+        f"Completeness at a significance of {LOWEST_SNR:g} and more, false candidates a map, median error of the",
+        "position and what the Cramér-Rao bound allows [deg], sources within their 68 % and 95 % circles, and mean of",
+        f"measured over true photons, less one, at a significance of {LOWEST_SNR:g} and more. In brackets: intervals.",
+        "",
+        "| split | maps | sources | completeness | false a map | median error | bound | 68 % | 95 % | photons |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        shown = [_with_ends(row, name) for name in ("completeness", "false_rate", "median")]
+        bound = "" if np.ma.is_masked(row["median_bound"]) else f"{row['median_bound']:.4f}"
+        held = [_with_ends(row, name) for name in ("held_68", "held_95")]
+        bias = "" if np.ma.is_masked(row["bias"]) else f"{row['bias']:+.3f} ± {row['bias_error']:.3f}"
+        cells = [row["split"], row["maps"], row["sources"], *shown, bound, *held, bias]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _with_ends(row, name: str) -> str:
+    if np.ma.is_masked(row[name]):
+        return ""
+    digits = 4 if name == "median" else 3
+    return f"{row[name]:.{digits}f} ({row[f'{name}_low']:.{digits}f} to {row[f'{name}_high']:.{digits}f})"
 
 
 def _alone(value: float | None) -> dict:

@@ -76,8 +76,8 @@ def draw_field(rng: np.random.Generator, sky, responses: Sequence[float]) -> Fie
     rng : numpy.random.Generator
     sky : object
         With the ranges ``sources``, ``time`` [s] and ``flux`` [Crab], both drawn by their logarithm, ``index``, and
-        ``offset`` [deg]; ``apart``, the least distance [deg]; and the largest deviations of the background ``scale``,
-        ``gradient`` [1/deg] and ``night_sky``.
+        ``offset`` [deg]; ``apart``, the least distance [deg]; of the background the range ``gradient`` [1/deg], and the
+        largest deviations ``scale`` and ``night_sky``.
     responses : sequence of float
         Names of the responses, such as zenith angles; each is as likely.
     """
@@ -92,7 +92,7 @@ def draw_field(rng: np.random.Generator, sky, responses: Sequence[float]) -> Fie
             if all(np.hypot(lon - other.lon, lat - other.lat) >= sky.apart for other in sources):
                 sources.append(PointSource(lon, lat, flux, index))
                 break
-    steep, angle = rng.uniform(0, sky.gradient), rng.uniform(0, 2 * np.pi)
+    steep, angle = rng.uniform(*sky.gradient), rng.uniform(0, 2 * np.pi)
     patches = tuple(
         (*map(float, rng.uniform(-2, 2, 2)), float(rng.uniform(0.3, 1.0)), float(rng.uniform(-1, 1) * sky.night_sky))
         for _ in range(int(rng.integers(0, 3)))
