@@ -475,23 +475,30 @@ def detector_names(others):
     return names
 
 
-def detector_files(others, split, ending="ecsv"):
-    """Return an input function: the detections of the chain, then of the others, in all shards of a split."""
+def detector_files(others, split, ending="ecsv", shards=None):
+    """Return an input function: the detections of the chain, then of the others, in all shards of a split.
+
+    Of the others, those of the first shards only where `shards` tells how many.
+    """
 
     def files(wildcards):
         folders = [
             "detections/",
             *(f"{others}/{name}_" for name in getattr(CASES[wildcards.case], others)),
         ]
-        return [
-            path
-            for folder in folders
-            for path in observation_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}", split)(
-                wildcards
-            )
-        ]
+        paths = []
+        for number, folder in enumerate(folders):
+            pattern = f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}"
+            some = observation_shards(pattern, split)(wildcards)
+            paths += some[: shards(wildcards)] if shards and number else some
+        return paths
 
     return files
+
+
+def peer_shards(wildcards):
+    """Return how many shards choose a peer's threshold: half, as a peer takes seconds a cube and gets no errors."""
+    return (CASES[wildcards.case].simulate.shards + 1) // 2
 
 
 def estimator_settings(wildcards):

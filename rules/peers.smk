@@ -53,7 +53,7 @@ rule detect_with_decoras:
 
 rule compare_detectors:
     input:
-        validation=detector_files("peers", "validation"),
+        validation=detector_files("peers", "validation", shards=peer_shards),
         test=detector_files("peers", "test"),
         times=observation_shards("<results>/{case}/detections/{split}_{shard}.times.csv", "test"),
         validation_truths=observation_shards(
@@ -95,10 +95,11 @@ rule compare_detectors:
     params:
         settings=settings("search"),
         names=detector_names("peers"),
+        shards=peer_shards,
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --names {params.names} --chains chain --validation {input.validation} --test {input.test}"
+        " --names {params.names} --chains chain --peer-shards {params.shards} --validation {input.validation} --test {input.test}"
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
         " --times {input.times} --table {output.table} --text {output.text}"
         " --by-snr {output.by_snr} --by-snr-text {output.by_snr_text} --figure {output.figure} > {log:q} 2>&1"

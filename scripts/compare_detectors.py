@@ -13,6 +13,9 @@ def main(argv=None):
     parser.add_argument("--names", nargs="+", required=True, help="the detectors")
     parser.add_argument("--chains", nargs="*", default=[], help="which of them are chains of networks")
     parser.add_argument("--validation", nargs="+", required=True, help="detections (ECSV), all shards of each in turn")
+    parser.add_argument(
+        "--peer-shards", type=int, help="first shards that those have which are no chains (default: all)"
+    )
     parser.add_argument("--test", nargs="+", required=True, help="the same of the test cubes")
     parser.add_argument("--validation-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
     parser.add_argument("--test-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
@@ -37,9 +40,11 @@ def main(argv=None):
     from skyloom.seeds import generator
 
     shards = len(args.test_truths)
-    if len(args.test) != shards * len(args.names) or len(args.validation) != len(args.names) * len(
-        args.validation_truths
-    ):
+    chosen_by = [
+        len(args.validation_truths) if args.peer_shards is None or name in args.chains else args.peer_shards
+        for name in args.names
+    ]
+    if len(args.test) != shards * len(args.names) or len(args.validation) != sum(chosen_by):
         raise UserError("--validation, --test: should have all shards of each of --names; give every file once.")
     if len(args.times) != shards * len(args.chains):
         raise UserError("--times: should have all shards of each of --chains; give every file once.")
@@ -47,13 +52,13 @@ def main(argv=None):
         raise UserError(f"--chains: {', '.join(sorted(unknown))} is none of --names; name detectors that are compared.")
     needed = ["cube", "x", "y", "score", "snr"]
     truth = read_chunks(args.test_truths, "truth", needed[:3])
-    known = read_chunks(args.validation_truths, "truth", needed[:3])
     results, times = {}, {}
     for number, name in enumerate(args.names):
         paths = args.test[number * shards : (number + 1) * shards]
-        count = len(args.validation_truths)
+        first, count = sum(chosen_by[:number]), chosen_by[number]
         found = read_chunks(paths, "detections", needed)
-        chosen = read_chunks(args.validation[number * count : (number + 1) * count], "detections", needed)
+        chosen = read_chunks(args.validation[first : first + count], "detections", needed)
+        known = read_chunks(args.validation_truths[:count], "truth", needed[:3])
         if name in args.chains:
             calibration = detection_calibration.calibrate(known, chosen, settings)
             found = detection_calibration.apply(calibration, found)

@@ -94,6 +94,21 @@ def test_a_detector_that_is_a_chain_is_calibrated(tmp_path, made, compared):
     assert float(rows["peer"]["seconds_per_cube"]) == 0.5
 
 
+def test_the_others_may_have_the_first_validation_shards_only(tmp_path, made, compared):
+    shards = []
+    for path in (*made["validation_truths"], *made["validation"][:1]):
+        table = read_table(path)
+        table["cube"] += 1000
+        shards.append(tmp_path / f"second_{path.name}")
+        write_table(shards[-1], table)
+    changes = {"validation_truths": [*made["validation_truths"], shards[0]], "peer_shards": 1}
+    chain, peer = made["validation"]
+    (folder := tmp_path / "made").mkdir()
+    rows, _ = compare(folder, made, validation=[chain, shards[1], peer], **changes)
+    assert rows["peer"] == compared[0]["peer"]
+    assert 0 < float(rows["chain"]["threshold"]) < 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
