@@ -87,6 +87,20 @@ def test_the_threshold_lets_as_many_false_ones_pass_as_is_wanted(calibration):
     assert calibration["reached"]["false_rate"] <= SETTINGS.false_rate
 
 
+def test_photons_are_scaled_where_they_can_be_told():
+    calibration = map_calibration.calibrate(*tables(3000, photon_bias=0.1), SETTINGS)
+    truth, detections = tables(3000, seed=9, photon_bias=0.1)
+    found = map_calibration.apply(calibration, detections)
+    ratio = np.asarray(found["photons"])[:3000] / np.maximum(truth["counts"], 1)
+    bright, faint = np.asarray(truth["snr"]) > 10, np.asarray(found["significance"])[:3000] < 2
+    assert np.median(ratio[bright]) == pytest.approx(1, abs=0.01)
+    pull = (found["photons"][:3000] - truth["counts"])[bright] / found["photons_error"][:3000][bright]
+    assert np.mean(np.abs(pull) <= 1) == pytest.approx(0.68, abs=0.04)
+    assert calibration["errors"]["scale"][0] == 1 or min(calibration["errors"]["score"]) >= 5
+    assert found["photons"].unit == "ct"
+    assert np.isfinite(ratio[faint]).all()
+
+
 def test_without_a_source_found_it_is_told():
     truth, detections = tables(20)
     detections = detections[20:]

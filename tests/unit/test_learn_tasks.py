@@ -37,6 +37,21 @@ def model(kind="lines", **changes):
     return ChainModel(**{**kinds[kind], "epochs": 2, "batch_size": 16, "learning_rate": 3e-3, **changes})
 
 
+def test_an_odd_target_follows_its_mirrored_image():
+    grid = np.arange(SIDE, dtype=float)
+    offsets = np.array([[1.5, -0.5], [-2.0, 1.0]])
+    middle = SIDE // 2
+    images = [gaussian((SIDE, SIDE), middle + dx, middle + dy, 6.0, 6.0, 0.0) for dx, dy in offsets]
+    one = samples(np.stack(images)[..., None], offsets[:, :1])
+    goal = tasks.task(model("size", target="position", loss="student_nll"))
+    for turn in range(goal.turns):
+        x, y = goal.batch(one, np.arange(2), np.full(2, turn))
+        seen = (x[..., 0] * grid).sum(axis=(1, 2)) / x[..., 0].sum(axis=(1, 2)) - middle
+        np.testing.assert_allclose(seen, y[:, 0], atol=1e-3)
+    assert goal.turns == 4
+    np.testing.assert_array_equal(one.y, offsets[:, :1].astype(np.float32))
+
+
 def samples(x, y):
     names = np.array([f"toy_{number}" for number in range(len(x))])
     return Samples(

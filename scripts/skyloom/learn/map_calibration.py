@@ -43,9 +43,9 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
     Returns
     -------
     dict
-        ``probability`` (weights and bias of the features), ``errors`` (radii and factors of the errors by the score, in
-        units of the network's own error), ``threshold`` of the probability, and what it has ``reached`` on the
-        validation maps.
+        ``probability`` (weights and bias of the features), ``errors`` (radii in units of the network's own error, and
+        factors of the photons and of their error, by the score), ``threshold`` of the probability, and what it has
+        ``reached`` on the validation maps.
 
     Raises
     ------
@@ -93,20 +93,30 @@ def _highest_false(false: np.ndarray, allowed: float) -> float:
 def _radii(truth: Table, detections: Table, matched: np.ndarray) -> dict:
     """Return the radii that hold 68 % and 95 % of the sources, over the network's error, for parts of the scores.
 
-    ``photons`` is the factor by which the photons' error holds 68 %.
+    ``scale`` is what makes the median of the photons true, and ``photons`` the factor by which their error then holds
+    68 %. Of faint sources, the median says more about the fluxes that were drawn than about the search: they stay.
     """
     found = matched >= 0
     rows = matched[found]
     dx, dy = (values(detections, axis)[rows] - values(truth, axis)[found] for axis in "xy")
     error = np.sqrt(values(detections, "x_error")[rows] * values(detections, "y_error")[rows])
     ratio, score = np.hypot(dx, dy) / error, values(detections, "score")[rows]
-    wrong = values(detections, "photons")[rows] - values(truth, "counts")[found]
-    pull = np.abs(wrong) / values(detections, "photons_error")[rows]
+    measured, true = values(detections, "photons")[rows], values(truth, "counts")[found]
     parts = np.array_split(np.argsort(score, kind="stable"), max(1, min(8, len(score) // BIN)))
+    levels = [float(np.exp(np.mean(np.log(score[part])))) for part in parts]
+    scale = [
+        1 / float(np.median(measured[part] / np.maximum(true[part], 1))) if level >= LOWEST_SNR else 1.0
+        for part, level in zip(parts, levels, strict=True)
+    ]
+    pulls = [
+        np.abs(factor * measured[part] - true[part]) / (factor * values(detections, "photons_error")[rows][part])
+        for part, factor in zip(parts, scale, strict=True)
+    ]
     return {
-        "score": [float(np.exp(np.mean(np.log(score[part])))) for part in parts],
+        "score": levels,
         **{name: [float(np.percentile(ratio[part], level)) for part in parts] for name, level in LEVELS.items()},
-        "photons": [float(np.percentile(pull[part], LEVELS["radius68"])) for part in parts],
+        "scale": scale,
+        "photons": [float(np.percentile(pull, LEVELS["radius68"])) for pull in pulls],
     }
 
 
@@ -137,10 +147,12 @@ def apply(calibration: dict, detections: Table) -> Table:
     place = np.log(np.maximum(score, 1e-3))
     factor = {
         name: np.exp(np.interp(place, np.log(radii["score"]), np.log(np.maximum(radii[name], 1e-3))))
-        for name in (*LEVELS, "photons")
+        for name in (*LEVELS, "scale", "photons")
     }
-    result["photons_error"] = factor["photons"] * values(detections, "photons_error")
-    result["photons_error"].unit = "ct"
+    result["photons"] = factor["scale"] * values(detections, "photons")
+    result["photons_error"] = factor["scale"] * factor["photons"] * values(detections, "photons_error")
+    for name in ("photons", "photons_error"):
+        result[name].unit = "ct"
     for name in LEVELS:
         result[name] = factor[name] * error
         result[name].unit = "pix"

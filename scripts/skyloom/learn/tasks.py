@@ -10,6 +10,8 @@ from .predict import ORIENTATIONS, logits, oriented, outputs
 
 OUTPUTS = {"gaussian_nll": 2, "student_nll": 2, "angle_nll": 3, "photons": 2}
 """Numbers that a network gives for a loss with an error of its own; for any other loss as many as are asked for."""
+ODD = ("position",)
+"""Targets that change their sign where the image is mirrored along x; all others stay as they are by half a turn."""
 
 
 def task(settings) -> "Classification | Estimation":
@@ -69,7 +71,8 @@ class Classification:
 class Estimation:
     """Give a map, a spectrum, or quantities with their errors.
 
-    The dirty beam has no symmetry but that of a half turn, so that samples are shown in two orientations only.
+    The dirty beam has no symmetry but that of a half turn, so that samples are shown in two orientations only; those
+    with an odd target (`ODD`) are mirrored along x, y or both instead.
 
     Parameters
     ----------
@@ -77,11 +80,11 @@ class Estimation:
     """
 
     measure = "error"
-    turns = 2
 
     def __init__(self, settings):
         """Keep the settings."""
         self.settings = settings
+        self.turns = 4 if settings.target in ODD else 2
 
     def check(self, training: Samples, validation: Samples) -> None:
         """Raise a `UserError` if there is nothing to learn from or to choose by, or the network is of another kind."""
@@ -111,8 +114,14 @@ class Estimation:
         return np.ones(len(training))
 
     def batch(self, samples: Samples, rows: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and targets of some samples, as they are or turned by half a turn."""
+        """Return images and targets of some samples, as they are, turned by half a turn, or mirrored."""
         images, targets = samples.images(rows), samples.y[rows].astype(np.float32)
+        if self.settings.target in ODD:
+            along_x, along_y = turn % 2 == 1, turn >= 2
+            images[along_x] = mirrored(images[along_x], 2)
+            images[along_y] = mirrored(images[along_y], 1)
+            targets[along_x] *= -1
+            return images, targets
         half = turn == 1
         images[half] = half_turned(images[half])
         if targets.ndim == images.ndim:
@@ -129,6 +138,12 @@ class Estimation:
             total += float(keras.ops.convert_to_numpy(loss(wanted, given))) * len(some)
             error += float(np.mean(np.abs(given[..., : wanted.shape[-1]] - wanted))) * len(some)
         return total / len(samples), error / len(samples)
+
+
+def mirrored(images: np.ndarray, axis: int) -> np.ndarray:
+    """Return images (n, height, width, channels) mirrored along an axis about their pixel ``side // 2``."""
+    flipped = np.flip(images, axis)
+    return flipped if images.shape[axis] % 2 else np.roll(flipped, 1, axis)
 
 
 def half_turned(images: np.ndarray) -> np.ndarray:
