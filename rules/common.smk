@@ -249,7 +249,7 @@ def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
     if wildcards.case in SEARCHED:
-        unused = ("models", "title", "peers", "decoras", "variants")
+        unused = ("models", "title", "peers", "decoras", "variants", "estimators", "slow_shards", "astroai")
         parts = {key: value for key, value in case.items() if key not in unused}
         parts["models"] = {name: case["models"][name] for name in case["chain"]}
     else:
@@ -478,27 +478,47 @@ def detector_names(others):
 def detector_files(others, split, ending="ecsv", shards=None):
     """Return an input function: the detections of the chain, then of the others, in all shards of a split.
 
-    Of the others, those of the first shards only where `shards` tells how many.
+    Each has those of the first shards only, as many as the params function `shards` tells.
     """
 
     def files(wildcards):
-        folders = [
-            "detections/",
-            *(f"{others}/{name}_" for name in getattr(CASES[wildcards.case], others)),
+        names = getattr(CASES[wildcards.case], others)
+        folders = ["detections/", *(f"{others}/{name}_" for name in names)]
+        counts = shards(wildcards) if shards else [None] * len(folders)
+        return [
+            path
+            for folder, count in zip(folders, counts, strict=True)
+            for path in observation_shards(f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}", split)(
+                wildcards
+            )[:count]
         ]
-        paths = []
-        for number, folder in enumerate(folders):
-            pattern = f"<results>/{{case}}/{folder}{{split}}_{{shard}}.{ending}"
-            some = observation_shards(pattern, split)(wildcards)
-            paths += some[: shards(wildcards)] if shards and number else some
-        return paths
 
     return files
 
 
 def peer_shards(wildcards):
-    """Return how many shards choose a peer's threshold: half, as a peer takes seconds a cube and gets no errors."""
-    return (CASES[wildcards.case].simulate.shards + 1) // 2
+    """Return by how many shards the chain's and each peer's threshold are chosen.
+
+    It is half of them for a peer, as one takes seconds a cube and gets no errors.
+    """
+    case = CASES[wildcards.case]
+    return [case.simulate.shards, *((case.simulate.shards + 1) // 2 for _ in case.peers)]
+
+
+def estimator_shards(wildcards):
+    """Return how many shards the chain and each estimator search: some of those that take seconds a map."""
+    case = CASES[wildcards.case]
+    every = case.simulate.shards
+    few = min(case.slow_shards or every, every)
+    return [every, *(few if name in case.SLOW else every for name in case.estimators)]
+
+
+def astroai_models(wildcards):
+    return chain_files(wildcards.case, CASES[wildcards.case].astroai)
+
+
+def astroai_roles(wildcards):
+    return in_roles(wildcards.case, CASES[wildcards.case].astroai)
 
 
 def estimator_settings(wildcards):

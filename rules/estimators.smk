@@ -29,11 +29,39 @@ rule detect_with_gammapy:
         " --estimator {wildcards.estimator} --maps {input.maps} --output {output.detections} > {log:q} 2>&1"
 
 
+rule detect_with_astroai:
+    input:
+        models=astroai_models,
+        maps="<results>/{case}/simulated/{split}_{shard}.h5",
+        script="scripts/detect_with_astroai.py",
+        library=library("scripts/detect_with_astroai.py"),
+    output:
+        detections="<results>/{case}/estimators/astroai_{split}_{shard}.ecsv",
+    log:
+        "<logs>/{case}/detect_with_astroai_{split}_{shard}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/detect_with_astroai_{split}_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(having("astroai")),
+    conda:
+        "../envs/detect_with_astroai.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(2500),
+        runtime=minutes(60, 0.1),
+    params:
+        settings=settings("search"),
+        models=astroai_roles,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --models {params.models}"
+        " --maps {input.maps} --output {output.detections} > {log:q} 2>&1"
+
+
 rule compare_estimators:
     input:
-        validation=detector_files("estimators", "validation"),
-        test=detector_files("estimators", "test"),
-        published=detector_files("estimators", "published"),
+        validation=detector_files("estimators", "validation", shards=estimator_shards),
+        test=detector_files("estimators", "test", shards=estimator_shards),
+        published=detector_files("estimators", "published", shards=estimator_shards),
         times=observation_shards("<results>/{case}/detections/{split}_{shard}.times.csv", "test"),
         validation_truths=observation_shards(
             "<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"
@@ -75,10 +103,11 @@ rule compare_estimators:
     params:
         settings=settings("search"),
         names=detector_names("estimators"),
+        shards=estimator_shards,
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --names {params.names} --validation {input.validation} --validation-truths {input.validation_truths}"
+        " --names {params.names} --shards {params.shards} --validation {input.validation} --validation-truths {input.validation_truths}"
         " --test {input.test} --test-truths {input.test_truths} --published {input.published}"
         " --published-truths {input.published_truths} --times {input.times}"
         " --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"

@@ -99,7 +99,7 @@ rule compare_detectors:
         seed=SEED,
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
-        " --names {params.names} --chains chain --peer-shards {params.shards} --validation {input.validation} --test {input.test}"
+        " --names {params.names} --chains chain --shards {params.shards} --validation {input.validation} --test {input.test}"
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
         " --times {input.times} --table {output.table} --text {output.text}"
         " --by-snr {output.by_snr} --by-snr-text {output.by_snr_text} --figure {output.figure} > {log:q} 2>&1"

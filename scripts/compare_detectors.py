@@ -13,9 +13,7 @@ def main(argv=None):
     parser.add_argument("--names", nargs="+", required=True, help="the detectors")
     parser.add_argument("--chains", nargs="*", default=[], help="which of them are chains of networks")
     parser.add_argument("--validation", nargs="+", required=True, help="detections (ECSV), all shards of each in turn")
-    parser.add_argument(
-        "--peer-shards", type=int, help="first shards that those have which are no chains (default: all)"
-    )
+    parser.add_argument("--shards", type=int, nargs="+", help="validation shards of each of --names (default: all)")
     parser.add_argument("--test", nargs="+", required=True, help="the same of the test cubes")
     parser.add_argument("--validation-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
     parser.add_argument("--test-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
@@ -40,10 +38,9 @@ def main(argv=None):
     from skyloom.seeds import generator
 
     shards = len(args.test_truths)
-    chosen_by = [
-        len(args.validation_truths) if args.peer_shards is None or name in args.chains else args.peer_shards
-        for name in args.names
-    ]
+    chosen_by = args.shards or [len(args.validation_truths)] * len(args.names)
+    if len(chosen_by) != len(args.names):
+        raise UserError(f"--shards: {len(chosen_by)} numbers for {len(args.names)} --names; give one for each.")
     if len(args.test) != shards * len(args.names) or len(args.validation) != sum(chosen_by):
         raise UserError("--validation, --test: should have all shards of each of --names; give every file once.")
     if len(args.times) != shards * len(args.chains):

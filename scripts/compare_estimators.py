@@ -16,6 +16,7 @@ def main(argv=None):
             f"--{split}", nargs="+", required=True, help="candidates (ECSV), all shards of each in turn"
         )
         parser.add_argument(f"--{split}-truths", nargs="+", required=True, help="truth of each shard (ECSV)")
+    parser.add_argument("--shards", type=int, nargs="+", help="first shards of each of --names (default: all)")
     parser.add_argument("--times", nargs="+", required=True, help="of all test shards of the chain (CSV)")
     parser.add_argument("--table", required=True, help="one row an estimator (CSV)")
     parser.add_argument("--text", required=True, help="the same for people (Markdown)")
@@ -26,21 +27,30 @@ def main(argv=None):
     import numpy as np
 
     from skyloom.catalog.tables import read_chunks
+    from skyloom.errors import UserError
     from skyloom.files import read_table, write_table, written_whole
     from skyloom.learn import map_calibration, map_comparison
     from skyloom.plots import gamma, style
     from skyloom.seeds import generator
 
-    truth = {
-        split: read_chunks(getattr(args, f"{split}_truths"), "truth", ["cube", "x", "y", "snr"])
-        for split in ("validation", "test", "published")
-    }
+    splits = ("validation", "test", "published")
+    shards = args.shards or [len(args.test_truths)] * len(args.names)
+    for split in splits:
+        if len(shards) != len(args.names) or len(getattr(args, split)) != sum(shards):
+            raise UserError(f"--{split}, --shards: should have the shards of each of --names; give every file once.")
     seconds = [float(row["seconds"]) for path in args.times for row in read_table(path) if row["stage"] == "all"]
     results = {}
     for number, name in enumerate(args.names):
+        first, count = sum(shards[:number]), shards[number]
+        truth = {
+            split: read_chunks(getattr(args, f"{split}_truths")[:count], "truth", ["cube", "x", "y", "snr"])
+            for split in splits
+        }
         found = {
-            split: read_chunks(of_one(args, split, number), "candidates", ["cube", "x", "y", "score"], ["pixel"])
-            for split in truth
+            split: read_chunks(
+                getattr(args, split)[first : first + count], "candidates", ["cube", "x", "y", "score"], ["pixel"]
+            )
+            for split in splits
         }
         if number == 0:
             calibration = map_calibration.calibrate(truth["validation"], found["validation"], settings)
@@ -59,16 +69,6 @@ def main(argv=None):
     for row in table:
         median = row["published_median"]
         say(f"{row['name']}: completeness {row['completeness']:.3f}, published median {median:.4f} deg")
-
-
-def of_one(args, split: str, number: int) -> list[str]:
-    """Return the files of one estimator for a split."""
-    from skyloom.errors import UserError
-
-    paths, count = getattr(args, split), len(getattr(args, f"{split}_truths"))
-    if len(paths) != count * len(args.names):
-        raise UserError(f"--{split}: should have all shards of each of --names; give every file once.")
-    return paths[number * count : (number + 1) * count]
 
 
 if __name__ == "__main__":

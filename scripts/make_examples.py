@@ -50,7 +50,7 @@ def main(argv=None):
         networks = {role: store.load_model(path) for role, path in files.items()}
 
     def samples_of(split):
-        yield from true_examples(settings, args.dataset, split, args.seed, args.instruments)
+        yield from true_examples(settings, args.dataset, split, args.seed, args.instruments, networks)
         for path, truth_path, purpose in zip(shards, truths, splits, strict=True):
             if purpose != split:
                 continue

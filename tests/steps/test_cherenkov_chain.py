@@ -25,10 +25,14 @@ SIMULATE = {
     "sky": {"sources": [1, 2], "time": [200, 2000], "flux": [2, 10], "offset": [0, 0.8]},
     "observation": {"zenith": [20], "side": 96},
 }
-EXAMPLES = {"maps": 120}
+EXAMPLES = {"maps": 120, "published": 48}
 SEARCH = {"side": 96, "false_rate": 0.1}
 CLEANER = {"network": "photon_net", "dataset": "maps", "loss": "photons", "epochs": 4, "batch_size": 8}
 POSITION = {"network": "source_net", "dataset": "candidates", "loss": "student_nll", "target": "position", "epochs": 4}
+
+
+HEATMAP = {"network": "astroai_cleaner", "dataset": "heatmaps", "loss": "cross_entropy", "epochs": 2, "batch_size": 8}
+PLACE = {"network": "astroai_regressor", "dataset": "places", "loss": "l1", "target": "place", "epochs": 2}
 
 
 def step(name: str, *words) -> None:
@@ -179,6 +183,44 @@ def test_figures_are_drawn(made):
     step("plot_maps", *words)
     first = [path.read_bytes() for path in figures]
     assert all(content.startswith(b"\x89PNG") for content in first)
+
+
+@pytest.fixture(scope="module")
+def astroai(made):
+    """Return the networks as published, by their roles."""
+    folder = made.folder
+    parts = json.dumps({"simulate": SIMULATE, "examples": EXAMPLES, "search": SEARCH})
+    examples = ["--case", CASE, "--all-settings", parts, "--seed", 1]
+    step("make_examples", *examples, "--dataset", "heatmaps", "--output", folder / "heatmaps.h5")
+    train(folder, "astroai_cleaner", HEATMAP, "heatmaps.h5")
+    cleaner = f"heatmap={folder / 'astroai_cleaner.keras'}"
+    words = ["--dataset", "places", "--models", cleaner, "--observations", folder / "train.h5"]
+    words += ["--truths", folder / "train.truth.ecsv", "--output", folder / "places.h5"]
+    step("make_examples", *examples, *words)
+    train(folder, "astroai_regressor", PLACE | {"flip_online": False}, "places.h5")
+    return [cleaner, f"place={folder / 'astroai_regressor.keras'}"]
+
+
+def test_the_published_networks_give_one_place_a_map(made, astroai):
+    output = made.folder / "astroai_published.ecsv"
+    words = ["--models", *astroai, "--maps", made.folder / "published.h5", "--output", output]
+    step("detect_with_astroai", *given(SEARCH), *words)
+    table = read_table(output)
+    assert list(table["cube"]) == list(range(10))
+    assert table.meta["cubes"] == 10 and table.meta["pixel"] == pytest.approx(0.025)
+    assert np.all((table["x"] > -1) & (table["x"] < 96) & (table["y"] > -1) & (table["y"] < 96))
+    assert np.all(np.isfinite(table["score"]))
+
+
+def test_examples_of_places_are_where_the_sources_are(made, astroai):
+    import h5py
+
+    with h5py.File(made.folder / "places.h5") as file:
+        images, targets = file["train/x"][:], file["train/y"][:, 0]
+    assert images.shape == (96, 96, 96, 1)
+    assert images.min() >= 0 and images.max() <= 1
+    assert np.all((targets > 0) & (targets < 1))
+    np.testing.assert_array_equal(images[1], images[0].swapaxes(0, 1))
 
 
 def test_estimators_are_put_beside_the_chain(made):

@@ -101,7 +101,7 @@ def test_the_others_may_have_the_first_validation_shards_only(tmp_path, made, co
         table["cube"] += 1000
         shards.append(tmp_path / f"second_{path.name}")
         write_table(shards[-1], table)
-    changes = {"validation_truths": [*made["validation_truths"], shards[0]], "peer_shards": 1}
+    changes = {"validation_truths": [*made["validation_truths"], shards[0]], "shards": [2, 1]}
     chain, peer = made["validation"]
     (folder := tmp_path / "made").mkdir()
     rows, _ = compare(folder, made, validation=[chain, shards[1], peer], **changes)
@@ -115,6 +115,7 @@ def test_the_others_may_have_the_first_validation_shards_only(tmp_path, made, co
         ({"chains": ["other"]}, "--chains: other is none of --names"),
         ({"times": []}, "--times: should have all shards"),
         ({"test_truths": ["a.ecsv", "b.ecsv"]}, "should have all shards of each of --names"),
+        ({"shards": [1]}, "--shards: 1 numbers for 2 --names"),
         ({"validation": ["a.ecsv"]}, "should have all shards of each of --names"),
     ],
 )

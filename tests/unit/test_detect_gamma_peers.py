@@ -244,3 +244,24 @@ def test_columns_are_those_of_the_search():
 def test_the_module_is_light():
     code = "import skyloom.detect.gamma_peers, sys; assert not {'gammapy', 'regions', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", check=True)
+
+
+def test_a_ring_around_the_pointing_tells_the_background(known):
+    significances, excesses = [], []
+    for seed in range(20):
+        observed, (truth,), _ = seen(known, [BRIGHT], seed)
+        row = gamma_peers.photometry_on_ring(observed, truth["x"], truth["y"])[0]
+        significances.append(row["snr"])
+        excesses.append(row["photons"] / known.contained(truth["x"], truth["y"], gamma_peers.ON_RADIUS))
+    mean, error = mean_and_error(np.array(excesses)[:, None])
+    assert mean[0] == pytest.approx(truth["expected"], abs=4 * error[0] + 0.03 * truth["expected"])
+    assert np.mean(significances) > 5
+    nothing = [seen(known, [], seed)[0] for seed in range(40)]
+    noise = [gamma_peers.photometry_on_ring(one, 80.0, 40.0)["snr"][0] for one in nothing]
+    assert abs(np.mean(noise)) < 0.5 and np.std(noise) == pytest.approx(1, abs=0.35)
+
+
+def test_without_a_ring_there_is_no_significance(known):
+    observed, _, _ = seen(known, [BRIGHT], 1)
+    row = gamma_peers.photometry_on_ring(observed, (SIDE - 1) / 2, (SIDE - 1) / 2)[0]
+    assert row["snr"] == row["score"] == 0

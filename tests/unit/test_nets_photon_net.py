@@ -113,3 +113,19 @@ def test_equal_weights_say_alike_under_jax(network, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_published_networks_have_their_weights():
+    from skyloom import nets
+
+    assert nets.network("astroai_cleaner")((200, 200, 1)).count_params() == 1873
+    small = nets.network("astroai_regressor")((200, 200, 1), 2)
+    # 26 508 numbers go into the dense layer; with 10 000 in it there are the 265 112 168 weights of the original.
+    assert small.count_params() - 26509 * 64 - 65 * 2 + 26509 * 10_000 + 10_001 * 2 == 265_112_168
+
+
+def test_the_published_cleaner_takes_multiples_of_four():
+    from skyloom import nets
+
+    with pytest.raises(UserError, match="multiples of 4"):
+        nets.network("astroai_cleaner")((98, 100, 1))

@@ -225,7 +225,7 @@ def example_search():
     return ("map_threshold", "dilation", "deblend", "line_height", "threads")
 
 
-def true_examples(settings, dataset, split, seed, instruments):
+def true_examples(settings, dataset, split, seed, instruments, networks):
     """Yield the simulated examples of a dataset for one split (`skyloom.learn.datasets.Samples`)."""
     from ..learn import cube_examples
     from ..seeds import generator

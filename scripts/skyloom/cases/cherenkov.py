@@ -1,11 +1,11 @@
 """Gamma-ray sources in counts maps of Cherenkov telescopes: where are they, and are they real, within milliseconds?"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from ..config.schema import Count, Fraction, Scale, SearchSettings, Section, _rising, unit
+from ..config.schema import Count, Fraction, Name, Scale, SearchSettings, Section, _rising, unit
 
 PERFORMANCE = "cherenkov/lst4.ecsv"
 KEYWORD, OTHER_KEYWORD = "Gamma-ray sources", "Calibration of the array"
@@ -94,9 +94,10 @@ class Simulate(Section):
 
 
 class Examples(Section):
-    """How many simulated examples train the network that cleans maps."""
+    """How many simulated examples train the networks that see whole maps."""
 
     maps: Count = Field(1200, description="Maps with the photons of sources that are in them.")
+    published: Count = Field(1200, description="Maps in the published setting, for the published networks.")
     validation: Fraction = Field(0.15, description="As many more, as a share, choose the epoch.")
 
 
@@ -134,10 +135,17 @@ class Settings(SearchSettings):
     examples: Examples = Examples()
     embedded: EmbeddedMaps = EmbeddedMaps()
     search: Search = Search()
-    estimators: list[Literal["excess_map", "ts_map", "likelihood_fit", "aperture_photometry"]] = Field(
-        ["excess_map", "ts_map", "likelihood_fit", "aperture_photometry"],
+    estimators: list[Literal["excess_map", "ts_map", "likelihood_fit", "aperture_photometry", "astroai"]] = Field(
+        ["excess_map", "ts_map", "likelihood_fit", "aperture_photometry", "astroai"],
         description="Other ways to find sources in maps that `peers.csv` compares, a target outside `all`.",
     )
+    slow_shards: Count | None = Field(
+        1, description="Shards of a split that those of them search which take seconds a map; null for all."
+    )
+    astroai: Annotated[list[Name], Field(min_length=2, max_length=2)] = Field(
+        ["astroai_cleaner", "astroai_regressor"], description="The published cleaner and regressor among them."
+    )
+    SLOW: ClassVar[tuple[str, ...]] = ("ts_map", "aperture_photometry")
 
 
 def instrument_files(settings):
@@ -232,7 +240,7 @@ def truth_table(rows):
 
 def roles():
     """Return the role of a network by the examples that it is trained on; on others, it has that of its target."""
-    return {"maps": "map"}
+    return {"maps": "map", "heatmaps": "heatmap"}
 
 
 def searching_roles():
@@ -244,7 +252,7 @@ def roles_before(dataset):
     """Return the roles of the networks that the examples of a dataset are made with."""
     from ..learn import chains
 
-    return chains.roles_before(dataset, {"maps": (), "candidates": ("map",)})
+    return chains.roles_before(dataset, {"maps": (), "candidates": ("map",), "heatmaps": (), "places": ("heatmap",)})
 
 
 def example_search():
@@ -252,21 +260,22 @@ def example_search():
     return ("lowest_score", "threads")
 
 
-def true_examples(settings, dataset, split, seed, instruments):
+def true_examples(settings, dataset, split, seed, instruments, networks):
     """Yield the simulated examples of a dataset for one split (`skyloom.learn.datasets.Samples`)."""
-    from ..learn import map_examples
+    from ..learn import heatmaps, map_examples
     from ..seeds import generator
 
-    if dataset != "maps":
+    if dataset == "candidates":
         return
-    count = settings.examples.maps
+    count = settings.examples.maps if dataset == "maps" else settings.examples.published
     count = count if split == "train" else max(16, round(count * settings.examples.validation))
     yield from map_examples.map_examples(
         responses_of(settings.simulate.observation, instruments),
-        settings.simulate.sky,
+        settings.simulate.sky if dataset == "maps" else _split_sky(settings.simulate.sky, "published"),
         count,
         lambda number: generator(seed, "cherenkov", "examples", dataset, split, number),
         split,
+        {"maps": map_examples.cleaned, "heatmaps": heatmaps.cleaned}.get(dataset) or heatmaps.placed(networks),
     )
 
 
@@ -274,14 +283,15 @@ def predicted_examples(settings, dataset, observed, truth, networks, name):
     """Return the examples that the chain so far makes of a map, or None."""
     from ..learn import map_examples
 
+    if dataset != "candidates":
+        return None
+
     return map_examples.predicted_positions(observed, truth, networks, settings.search, name)
 
 
 def example_targets(dataset):
     """Return the names of the quantities in the examples' targets; none for a map."""
-    from ..learn.map_examples import QUANTITIES
-
-    return QUANTITIES if dataset == "candidates" else ()
+    return {"candidates": ("position",), "places": ("place",)}.get(dataset, ())
 
 
 def search_observation(observed, networks, settings, seconds):

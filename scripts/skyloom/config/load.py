@@ -179,8 +179,8 @@ def _models_named(settings: AnyCase) -> list[tuple[str, str]]:
             for old, new in changes.models.items()
             for name in (old, new)
         ]
-        decoras = [("decoras", name) for name in getattr(settings, "decoras", [])]
-        return [*(("chain", name) for name in settings.chain), *needed, *instead, *decoras]
+        others = [(key, name) for key in ("decoras", "astroai") for name in getattr(settings, key, [])]
+        return [*(("chain", name) for name in settings.chain), *needed, *instead, *others]
     settings.tune.model = settings.tune.model or settings.catalog_model
     return [("catalog_model", settings.catalog_model), ("tune.model", settings.tune.model)]
 

@@ -430,6 +430,36 @@ def aperture_photometry(
     return _table(rows, in_order=True)
 
 
+def photometry_on_ring(observed: CountsMap, x: float, y: float, radius: float = ON_RADIUS) -> Table:
+    """Count within a circle, and for the background in the ring around the pointing that has its width.
+
+    The background depends on the offset more than on the direction, so that this is what reflected regions do, with all
+    pixels of the ring but those near the circle.
+
+    Parameters
+    ----------
+    observed : CountsMap
+        The pointing is its middle.
+    x, y : float
+        Pixel.
+    radius : float
+        Of the circle [deg].
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns are `COLUMNS`, one row; score and S/N are the significance (Li & Ma 1983), zero where there is no ring.
+    """
+    rows, columns = np.indices(observed.counts.shape)
+    middle = (np.array(observed.counts.shape) - 1) / 2
+    offset = np.hypot(rows - middle[0], columns - middle[1]) * observed.pixel
+    away = np.hypot(rows - y, columns - x) * observed.pixel
+    own = np.hypot(y - middle[0], x - middle[1]) * observed.pixel
+    on, off = away <= radius, (np.abs(offset - own) <= radius) & (away > radius + COUNTED)
+    nothing = {"photons": 0.0, "photons_error": 0.0, "background": 0.0, "score": 0.0, "snr": 0.0}
+    return _table([{"x": x, "y": y, **nothing, **_photometry(observed.counts.astype(float), on, off)}])
+
+
 def _photometry(counts: np.ndarray, on: np.ndarray, off: np.ndarray) -> dict:
     """Return excess, error, background and significance of the pixels `on`, with those `off` for the background."""
     from gammapy.stats import WStatCountsStatistic

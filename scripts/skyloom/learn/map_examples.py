@@ -1,6 +1,6 @@
 """What the networks that search counts maps learn from."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from astropy.table import Table
@@ -12,15 +12,19 @@ from ..sky.transients import draw_field
 from . import map_search as search
 from .datasets import BLOCK, Samples
 
-QUANTITIES = ("position",)
 NEAR = 2.5
 """A candidate is a source's if it is this near along each axis [networks' pixel]."""
 
 
 def map_examples(
-    responses: Mapping[float, Response], sky, count: int, rng_of: Callable[[int], np.random.Generator], split: str
+    responses: Mapping[float, Response],
+    sky,
+    count: int,
+    rng_of: Callable[[int], np.random.Generator],
+    split: str,
+    example: Callable[[CountsMap, list[dict]], Sequence[tuple[np.ndarray, np.ndarray]]],
 ) -> Iterator[Samples]:
-    """Yield counts maps, and of their counts the photons of sources, some at a time.
+    """Yield what a network is shown of simulated maps and what it shall say, some maps at a time.
 
     Parameters
     ----------
@@ -33,19 +37,25 @@ def map_examples(
         Gives the random numbers of a map by its number.
     split : str
         Part of the samples' names.
+    example : callable
+        Gives the examples of a map and its truth (`skyloom.detect.simulated_maps.observe`): inputs and targets.
     """
     for start in range(0, count, BLOCK):
         numbers = range(start, min(start + BLOCK, count))
-        maps = []
+        x, y, names = [], [], []
         for number in numbers:
             rng = rng_of(number)
             drawn = draw_field(rng, sky, list(responses))
-            maps.append(observe(drawn, responses[drawn.response], rng)[0])
-        names = np.array([f"{split}.map_{number:06d}" for number in numbers])
-        x, y = (
-            np.stack([binned(getattr(one, name)) for one in maps])[..., None] for name in ("counts", "source_counts")
-        )
-        yield Samples(x, y, names, names, np.full(len(names), "truth"))
+            for given, wanted in example(*observe(drawn, responses[drawn.response], rng)):
+                x.append(given)
+                y.append(wanted)
+                names.append(f"{split}.map_{number:06d}")
+        yield Samples(np.stack(x), np.stack(y), np.array(names), np.array(names), np.full(len(names), "truth"))
+
+
+def cleaned(observed: CountsMap, truth: list[dict]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return a map in networks' pixels and its photons of sources, both (height, width, 1)."""
+    return [(binned(observed.counts)[..., None], binned(observed.source_counts)[..., None])]
 
 
 def predicted_positions(observed: CountsMap, truth: Table, networks, settings, name: str) -> Samples | None:
