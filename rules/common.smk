@@ -333,6 +333,11 @@ def split_names(wildcards):
     return ["test", *other_splits(wildcards.case)]
 
 
+def compared():
+    """Return the cases with other detectors or estimators to compare."""
+    return [*having("peers"), *having("estimators")]
+
+
 def showing(figure):
     """Return the cases that search observations and have a figure of this name."""
     return [name for name in SEARCHED if figure in hook(name, "figures")()]
@@ -597,13 +602,19 @@ minutes = functools.partial(memory, most=LONGEST)
 
 def published_page(wildcards):
     """Return the scores that the case's page in docs/measured holds."""
-    names = ["metrics/scores", *(["peers", "peers_snr"] if wildcards.case in having("peers") else [])]
+    names = ["metrics/scores"]
+    if wildcards.case in scored_apart():
+        names.append("metrics/splits")
+    if wildcards.case in compared():
+        names.append("peers")
+    if wildcards.case in having("peers"):
+        names.append("peers_snr")
     return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
 
 
 def published_table(wildcards):
     """Return the table of the page that the README shows."""
-    name = "peers" if wildcards.case in having("peers") else "metrics/scores"
+    name = "peers" if wildcards.case in compared() else "metrics/scores"
     return f"<results>/{wildcards.case}/{name}.md"
 
 
