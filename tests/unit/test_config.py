@@ -70,7 +70,11 @@ def test_project_is_valid_and_complete():
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "config/presets").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_preset_is_valid(preset):
+def test_every_preset_is_valid(preset, tmp_path, monkeypatch):
+    # The folder of the user's own files, whose responses a preset may simulate with.
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/run.fits.gz").touch()
+    monkeypatch.chdir(tmp_path)
     assert load([preset], root=ROOT)[0]["run"]["cases"]
 
 
