@@ -6,7 +6,6 @@ the settings say; files that are no photon lists are left to the search, which s
 """
 
 from skyloom.cli import run, say, step_parser, step_settings
-from skyloom.errors import UserError
 
 
 def main(argv=None) -> None:
@@ -17,8 +16,6 @@ def main(argv=None) -> None:
     parser.add_argument("--manifest", required=True, help="the stacked lists (ECSV)")
     args = parser.parse_args(argv)
     settings = step_settings(args)
-    if settings.within is None:
-        raise UserError("--settings: `within` is null, so nothing is stacked; give a distance in degrees.")
 
     from dataclasses import replace
     from pathlib import Path
@@ -47,7 +44,7 @@ def main(argv=None) -> None:
     folder = Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    for group in groups(pointings, settings.within):
+    for group in groups(pointings, settings.within) if settings.within else []:
         parts = parts_table([rows[number] for number in group], [pointings[number] for number in group])
         names = [f"{row['FILENAME']}:{row['SHA256'][:16]}" for row in parts]
         stacked = stack([read_photons(str(rows[number]["path"])) for number in group], names)

@@ -223,10 +223,9 @@ def test_lists_with_near_pointings_are_searched_together_too(made, tmp_path):
     assert apart.deg.min() < 0.1
 
     words = ["--manifests", manifest, "--folder", tmp_path / "none", "--manifest", tmp_path / "none.ecsv"]
-    step("stack_photons", *given({"within": 0.1}), *words)
-    assert len(read_manifest(tmp_path / "none.ecsv")) == 0
-    with pytest.raises(UserError, match="`within` is null"):
-        step("stack_photons", *given({"within": None}), *words)
+    for within in (0.1, None):
+        step("stack_photons", *given({"within": within}), *words)
+        assert len(read_manifest(tmp_path / "none.ecsv")) == 0 and not list((tmp_path / "none").iterdir())
 
 
 @pytest.mark.skipif(not PROD5.is_dir(), reason="the responses of CTAO prod5 are not here")

@@ -25,7 +25,7 @@ def _files(names: list[str]) -> list[str]:
     found = []
     for name in names:
         folder = Path(name).is_dir()
-        if not folder and not set(name) & set("*?["):
+        if Path(name).is_file() or not (folder or set(name) & set("*?[")):
             found.append(name)
             continue
         matching = glob.glob(str(Path(glob.escape(name), "**", "*.fits*")) if folder else name, recursive=True)
