@@ -16,7 +16,7 @@ pathvars:
 wildcard_constraints:
     case="|".join(CASES),
     archive="embedded|local|alma",
-    chunk=r"\d{3}",
+    chunk=r"\d{3}|stacks",
     shard=r"\d{3}",
     model="[a-z][a-z0-9_]*",
     member=r"\d+",
@@ -39,6 +39,7 @@ include: "rules/crop.smk"
 include: "rules/label_objects.smk"
 include: "rules/augment.smk"
 include: "rules/build_dataset.smk"
+include: "rules/fetch_irfs.smk"
 include: "rules/simulate.smk"
 include: "rules/make_examples.smk"
 include: "rules/train.smk"
@@ -46,6 +47,7 @@ include: "rules/calibrate.smk"
 include: "rules/evaluate.smk"
 include: "rules/infer.smk"
 include: "rules/detect.smk"
+include: "rules/stack_photons.smk"
 include: "rules/search.smk"
 include: "rules/peers.smk"
 include: "rules/estimators.smk"

@@ -7,6 +7,7 @@ rule build_catalog:
         fields=found_in("fields"),
         predictions=found_in("predictions"),
         labels=catalog_labels,
+        reference=reference_file,
         columns="resources/columns.yaml",
         script="scripts/build_catalog.py",
         library=library("scripts/build_catalog.py"),
@@ -35,9 +36,10 @@ rule build_catalog:
     params:
         config=catalog_config,
         labels=label_argument,
+        settings=settings("reference"),
     shell:
         "python {input.script}"
-        " --case {wildcards.case} --objects {input.objects} --fields {input.fields}"
+        " --case {wildcards.case} --settings {params.settings:q} --objects {input.objects} --fields {input.fields}"
         " --predictions {input.predictions} {params.labels} --columns {input.columns} --config-hash {params.config}"
         " --csv {output.csv} --ecsv {output.ecsv} --votable {output.votable}"
         " --fits {output.fits} --regions {output.regions} --moc {output.moc} > {log:q} 2>&1"

@@ -358,14 +358,32 @@ def found_in(kind):
 
     def files(wildcards):
         name = classified[kind] if wildcards.case in CLASSIFIED else f"sources/chunk_{{chunk}}.{kind}.ecsv"
-        return chunks(f"<results>/{{case}}/{{archive}}/{name}", "searched")(wildcards)
+        pattern = f"<results>/{{case}}/{{archive}}/{name}"
+        found = chunks(pattern, "searched")(wildcards)
+        if stacking(wildcards.case):
+            found += expand(pattern, case=wildcards.case, archive=searched(wildcards.case), chunk="stacks")
+        return found
 
     return files
+
+
+def stacking(case):
+    """Return whether the lists of the case's archive are stacked, to be searched as one chunk more."""
+    return case in having("stack") and CASES[case].stack.within is not None
+
+
+def searched_manifest(wildcards):
+    name = "stacks/manifest" if wildcards.chunk == "stacks" else "fits/manifest_{chunk}"
+    return f"<results>/{{case}}/{{archive}}/{name}.ecsv"
 
 
 def catalog_labels(wildcards):
     """Return the labels of the objects that trained the networks; simulations alone train those of a search."""
     return "<results>/{case}/training/labels.ecsv" if wildcards.case in CLASSIFIED else []
+
+
+def reference_file(wildcards):
+    return CASES[wildcards.case].reference.file or []
 
 
 def label_argument(wildcards):

@@ -3,7 +3,7 @@
 
 rule search:
     input:
-        manifest="<results>/{case}/{archive}/fits/manifest_{chunk}.ecsv",
+        manifest=searched_manifest,
         models=chain_models,
         calibration="<results>/{case}/detections/calibration.json",
         script="scripts/search.py",

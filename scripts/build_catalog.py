@@ -1,17 +1,16 @@
 """Join objects and their probabilities to the catalog of one case, and write it in every format.
 
-Objects whose label trained or calibrated the networks are left out, since the networks know them. The area that was
-searched is written as a MOC.
+Objects whose label trained or calibrated the networks are left out, since the networks know them. Where the settings
+name a catalog of known sources, each row names the nearest one. The area that was searched is written as a MOC.
 """
 
-from skyloom.cli import run, say, step_parser
+from skyloom.cli import run, say, step_parser, step_settings
 from skyloom.errors import UserError
 
 
 def main(argv=None) -> None:
     """Read the tables of all chunks and write one catalog."""
-    parser = step_parser(__doc__)
-    parser.add_argument("--case", required=True, help="science case, e.g. disk_winds")
+    parser = step_parser(__doc__, section="reference")
     parser.add_argument("--objects", nargs="+", required=True, help="objects of each chunk (ECSV, by crop)")
     parser.add_argument("--predictions", nargs="+", required=True, help="probabilities of each chunk (ECSV, by infer)")
     parser.add_argument("--fields", nargs="+", required=True, help="searched files of each chunk (ECSV, by crop)")
@@ -21,14 +20,17 @@ def main(argv=None) -> None:
     for kind in ("csv", "ecsv", "votable", "fits", "regions", "moc"):
         parser.add_argument(f"--{kind}", required=True, help=f"the catalog to write as {kind}")
     args = parser.parse_args(argv)
+    reference = step_settings(args)
 
     from skyloom import __version__
     from skyloom.catalog.check import check_catalog
     from skyloom.catalog.columns import read_columns
+    from skyloom.catalog.counterparts import counterparts, read_reference
     from skyloom.catalog.footprint import searched_area, write_area
     from skyloom.catalog.rows import join_predictions, make_catalog, used_objects
     from skyloom.catalog.tables import read_chunks
     from skyloom.catalog.writers import write_catalog
+    from skyloom.config.schema import in_unit
     from skyloom.files import read_table
 
     columns = read_columns(args.columns)
@@ -40,6 +42,10 @@ def main(argv=None) -> None:
         if name not in labels.colnames:
             raise UserError(f"{args.labels}: has no column `{name}`; make it again with label_objects.")
 
+    if reference.file:
+        known = read_reference(reference.file, reference.name, reference.ra, reference.dec)
+        near = counterparts(objects["ra"], objects["dec"], known, in_unit(reference.radius, "deg"))
+        objects["reference_name"], objects["reference_distance"] = near
     predictions = join_predictions(objects, predictions)
     used = used_objects(objects, labels)
     config = args.config_hash or configured(args.case)

@@ -91,18 +91,20 @@ def file_stem(filename: str) -> str:
 
 
 def objects_table(records: list[dict], unit_of: dict):
-    """Return the table of sources, with its columns and units even where there is none."""
+    """Return the table of sources, with its columns and units (`str` for texts) even where there is none."""
     import numpy as np
     from astropy.table import MaskedColumn, Table
 
     text = {"object_id", *PASSED_ON, "data_sha256", "flags"} - {"simulated"}
     table = Table()
     for name in ("object_id", *PASSED_ON, "data_sha256", *unit_of, "flags"):
-        kind = str if name in text else bool if name == "simulated" else float
+        kind = str if name in text or unit_of.get(name) is str else bool if name == "simulated" else float
         values = np.array([kind(record[name]) for record in records], dtype=kind)
         mask = ~np.isfinite(values) if kind is float else np.zeros(len(values), bool)
         table[name] = MaskedColumn(
-            np.where(mask, 0, values) if kind is float else values, mask=mask, unit=unit_of.get(name)
+            np.where(mask, 0, values) if kind is float else values,
+            mask=mask,
+            unit=unit_of.get(name) if kind is float else None,
         )
     return table
 

@@ -1,20 +1,26 @@
 """The steps of the case cherenkov one after the other, by their command lines, on small maps."""
 
+import hashlib
 import importlib
 import json
 import tarfile
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from cube_fixtures import manifest_row, write_manifest
+from unit.test_images_photon_lists import a_list, write_list
 
+from skyloom.archive.manifest import read_manifest
 from skyloom.config.load import case_schema
 from skyloom.errors import UserError
 from skyloom.files import read_json, read_table
 
 CASE = "cherenkov"
+PROD5 = Path(__file__).parents[3] / "shared/data/cherenkov/cta-prod5"
 SIMULATE = {
     "shards": 1,
     "train": 40,
@@ -279,6 +285,57 @@ def test_photon_lists_of_the_archive_are_searched(made, tmp_path):
     distance = SkyCoord(bright["ra"], bright["dec"]).match_to_catalog_sky(found)[1].deg
     # So short a training measures no fine positions, and two sources that are near each other may be one.
     assert np.mean(distance < 0.1) > 0.7
+
+
+def test_lists_with_near_pointings_are_searched_together_too(made, tmp_path):
+    center = (83.6, 22.0)
+    lists = {"north.fits": (83.6, 22.3), "south.fits": (83.6, 21.7), "far.fits": (120.0, 22.0)}
+    rng = np.random.default_rng(1)
+    for number, (name, pointing) in enumerate(lists.items()):
+        field = a_list(pointing, 4000, seed=number)
+        source = a_list(center, 150, seed=number + 10, spread=0.05)
+        both = {part: np.concatenate([getattr(one, part) for one in (field, source)]) for part in ("ra", "dec")}
+        energy = np.exp(rng.uniform(np.log(0.03), np.log(5), 4150))
+        ra, dec = pointing
+        write_list(tmp_path / name, replace(field, **both, energy=energy), RA_PNT=ra, DEC_PNT=dec, OBS_ID=number)
+    (tmp_path / "text.fits").write_text("no photons")
+    manifest = tmp_path / "manifest.ecsv"
+    write_manifest(manifest, [manifest_row(tmp_path / name, simulated=False) for name in (*lists, "text.fits")])
+    words = ["--manifests", manifest, "--folder", tmp_path / "stacks", "--manifest", tmp_path / "stacks.ecsv"]
+    step("stack_photons", *given({"within": 1.0}), *words)
+    stacks = read_table(tmp_path / "stacks.ecsv")
+    assert len(stacks) == 1 and not stacks["simulated"][0]
+
+    words = ["--manifest", tmp_path / "stacks.ecsv", "--models", *made.models]
+    words += ["--calibration", made.folder / "calibration.json"]
+    tables = {name: tmp_path / f"{name}.ecsv" for name in ("objects", "predictions", "fields")}
+    step("search", *given(SEARCH), *words, *(word for name, path in tables.items() for word in (f"--{name}", path)))
+    fields, objects = read_table(tables["fields"]), read_table(tables["objects"])
+    assert list(fields["status"]) == ["kept"] and fields["livetime"][0] == pytest.approx(180)
+    assert (fields["ra"][0], fields["dec"][0]) == pytest.approx(center, abs=0.02)
+    assert set(objects["lists"]) == {2} and set(objects["sha256"]) == {stacks["sha256"][0]}
+    digests = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()[:16] for name in lists}
+    assert set(objects["parts"]) == {f"north.fits:{digests['north.fits']};south.fits:{digests['south.fits']}"}
+    apart = SkyCoord(objects["ra"], objects["dec"]).separation(SkyCoord(*center, unit="deg"))
+    assert apart.deg.min() < 0.1
+
+    words = ["--manifests", manifest, "--folder", tmp_path / "none", "--manifest", tmp_path / "none.ecsv"]
+    for within in (0.1, None):
+        step("stack_photons", *given({"within": within}), *words)
+        assert len(read_manifest(tmp_path / "none.ecsv")) == 0 and not list((tmp_path / "none").iterdir())
+
+
+@pytest.mark.skipif(not PROD5.is_dir(), reason="the responses of CTAO prod5 are not here")
+def test_maps_are_simulated_with_the_response_of_a_file(tmp_path):
+    sky = {"sources": [1, 1], "time": [600, 600], "flux": [1, 1], "offset": [0, 0.5], "index": [2.5, 2.5]}
+    observation = {"irfs": [str(PROD5 / "*North*.fits.gz")], "energy": [0.1, 10], "side": 96}
+    changed = {"shards": 1, "test": 3, "sky": sky, "observation": observation}
+    words = ["--seed", 1, "--split", "test", "--shard", 0, "--output", tmp_path / "test.h5"]
+    step("simulate", *given(changed), *words, "--truth", tmp_path / "truth.ecsv")
+    truth = read_table(tmp_path / "truth.ecsv")
+    # One Crab above 0.1 TeV is some 5 photons a second for this array.
+    assert len(truth) == 3 and np.all((truth["counts"] > 300) & (truth["counts"] < 10000))
+    assert np.all(truth["snr"] > 20)
 
 
 def test_simulations_are_the_same_whatever_the_shards(made, tmp_path):

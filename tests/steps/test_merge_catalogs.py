@@ -20,7 +20,7 @@ def built(tmp_path):
     inputs = write_inputs(tmp_path)
     del inputs["cutouts"]
     outputs = {}
-    for case in ("disk_winds", "spirals"):
+    for case in ("disk_winds", "alma_cubes"):
         outputs[case] = catalog_paths(tmp_path / case)
         build_catalog.main(
             ["--case", case, "--config-hash", "abc", *COLUMNS, *arguments(inputs), *arguments(outputs[case])]
@@ -47,8 +47,8 @@ def test_two_cases(built, tmp_path, capsys):
     merge([case["ecsv"] for case in built.values()], [case["moc"] for case in built.values()], outputs)
     merged = read_table(outputs["ecsv"])
     assert "16 rows of 2 cases" in capsys.readouterr().out
-    assert list(merged["case"]) == ["disk_winds"] * 8 + ["spirals"] * 8
-    assert read_area(outputs["moc"]) == read_area(built["spirals"]["moc"])
+    assert list(merged["case"]) == ["alma_cubes"] * 8 + ["disk_winds"] * 8
+    assert read_area(outputs["moc"]) == read_area(built["alma_cubes"]["moc"])
 
 
 def test_mistakes(built, tmp_path):

@@ -22,8 +22,8 @@ from steps.http_server import (
     wrong_range,
 )
 
+from skyloom.archive.failures import FetchError
 from skyloom.archive.fits_check import check_fits
-from skyloom.archive.services import FetchError
 from skyloom.archive.transfer import Mirrors, Wanted, fetch, session
 from skyloom.config.schema import Download
 

@@ -70,7 +70,11 @@ def test_project_is_valid_and_complete():
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "config/presets").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_preset_is_valid(preset):
+def test_every_preset_is_valid(preset, tmp_path, monkeypatch):
+    # The folder of the user's own files, whose responses a preset may simulate with.
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/run.fits.gz").touch()
+    monkeypatch.chdir(tmp_path)
     assert load([preset], root=ROOT)[0]["run"]["cases"]
 
 
@@ -477,3 +481,36 @@ def test_reference_page_tells_type_unit_range_default_and_meaning():
     assert (
         "| `crop.size` | whole number | pix | 16 to 1024, a multiple of 4 | `100` | Side of a cutout. |" in reference()
     )
+
+
+def observed(irfs) -> dict:
+    return {"cases": {"cherenkov": {"simulate": {"observation": {"irfs": irfs}}}}, "run": {"cases": ["cherenkov"]}}
+
+
+def test_responses_are_files_folders_and_patterns(tmp_path):
+    for name in ("b/2.fits", "b/inner/1.fits.gz", "b/text.txt", "c.fits"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    names = [str(tmp_path / "c.fits"), str(tmp_path / "b"), str(tmp_path / "?.fits")]
+    found = load(overrides=observed(names), root=ROOT)[1]["cherenkov"].simulate.observation.irfs
+    assert [str(Path(path).relative_to(tmp_path)) for path in found] == [
+        "c.fits", "b/2.fits", "b/inner/1.fits.gz", "c.fits",
+    ]  # fmt: skip
+    for irfs, text in (([str(tmp_path / "*.gz")], "where there is no FITS file"), ([], "should name a file")):
+        with pytest.raises(UserError, match=text) as error:
+            load(overrides=observed(irfs), root=ROOT)
+        assert "`cases.cherenkov.simulate.observation.irfs`" in sentence(error)
+
+
+def test_responses_are_those_of_the_local_archive(tmp_path):
+    (tmp_path / "run.fits.gz").touch()
+    local = {"archive": {"service": "local", "local": {"folder": str(tmp_path)}}}
+    made = load(overrides=observed("archive") | local, root=ROOT)[0]
+    assert made["cases"]["cherenkov"]["simulate"]["observation"]["irfs"] == [str(tmp_path / "run.fits.gz")]
+    local["archive"]["local"]["folder"] = str(tmp_path / "none")
+    with pytest.raises(UserError, match="is `archive`, which names .*none.* where there is no FITS file"):
+        load(overrides=observed("archive") | local, root=ROOT)
+    with pytest.raises(UserError, match="is `archive`, which needs `archive.service: local` with a folder"):
+        load(overrides=observed("archive"), root=ROOT)
+    with pytest.raises(UserError, match="`archive.local` is 5, but should be a section"):
+        load(overrides=observed("archive") | {"archive": {"service": "local", "local": 5}}, root=ROOT)

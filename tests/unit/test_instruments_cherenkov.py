@@ -122,3 +122,12 @@ def test_files_that_are_no_response_are_told(tmp_path, irfs):
     )
     with pytest.raises(UserError, match="has no `area`"):
         cherenkov.read_performance(tmp_path / "table.ecsv")
+
+
+@pytest.mark.parametrize("zenith", [20.0, 60.0])
+def test_a_list_says_at_which_zenith_angle_its_array_stood(zenith):
+    from skyloom.cases import cherenkov as case
+
+    array = case._instrument_of(case.Observation(), ROOT / "resources", zenith)[2]
+    assert array == f"four Large-Sized Telescopes, CTAO North, {zenith:g} deg from the zenith"
+    assert len(array) <= 68, "longer texts do not fit on a card of a FITS header"

@@ -119,7 +119,7 @@ def test_leonardo_asks_for_what_the_machine_has(monkeypatch):
     assert (train["slurm_partition"], train["gpu"], train["cpus_per_task"]) == ("boost_usr_prod", "1", "8")
     assert int(train["mem_mb"]) <= 512_000 / 4
     assert rules[""]["slurm_partition"] == "dcgp_usr_prod"
-    for name in ("query_archive", "download_fits", "acknowledge"):
+    for name in ("query_archive", "download_fits", "acknowledge", "fetch_irfs"):
         assert (rules[name]["slurm_partition"], rules[name]["runtime"]) == ("lrd_all_serial", "240")
     assert "qos" not in train
     monkeypatch.setenv("SLURM_GPU_QOS", "boost_qos_dbg")

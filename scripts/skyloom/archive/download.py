@@ -19,10 +19,11 @@ from ..cli import progress
 from ..config.schema import Download
 from ..errors import UserError
 from ..files import read_json, sha256, write_json
+from .failures import FetchError, Unreachable
 from .local import PREFIX as FILE
 from .manifest import FAILED, FETCHED
 from .names import path_in
-from .services import FetchError, Service, Unreachable
+from .services import Service
 
 NAMED_FAILURES = 5
 

@@ -12,8 +12,9 @@ from astropy.table import Table
 from ..config.schema import Download, Search
 from ..errors import UserError
 from ..files import read_table
+from .failures import FetchError
 from .fits_check import check_fits
-from .services import OBSERVATION, PRODUCT, FetchError, conformed, stacked
+from .services import OBSERVATION, PRODUCT, conformed, stacked
 from .targets import target_in_name
 
 PREFIX = "embedded:"

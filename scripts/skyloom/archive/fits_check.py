@@ -7,7 +7,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .services import FetchError
+from .failures import FetchError
 
 GZIP = b"\x1f\x8b"
 MOST_PIXELS = 2**40  # beyond this the header is nonsense

@@ -38,14 +38,6 @@ PRODUCT = {
 }
 
 
-class FetchError(Exception):
-    """One file could not be fetched; the text says why."""
-
-
-class Unreachable(FetchError):
-    """No mirror could be reached, which says nothing about the file."""
-
-
 class Service(Protocol):
     """An archive: what was observed, which files belong to it, and their bytes.
 

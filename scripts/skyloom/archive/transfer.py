@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from ..config.schema import Download, in_unit
-from .services import FetchError, Unreachable
+from .failures import FetchError, Unreachable
 
 MOST_REDIRECTS = 5
 LONGEST_PAUSE = 60.0  # seconds

@@ -1,11 +1,13 @@
 """Gamma-ray sources in counts maps of Cherenkov telescopes: where are they, and are they real, within milliseconds?"""
 
+import glob
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from ..config.schema import Count, Fraction, Name, Scale, SearchSettings, Section, _rising, unit
+from ..config.schema import Count, Fraction, LocalArchive, Name, Scale, SearchSettings, Section, _rising, unit
+from ..errors import UserError
 
 PERFORMANCE = "cherenkov/lst4.ecsv"
 KEYWORD, OTHER_KEYWORD = "Gamma-ray sources", "Calibration of the array"
@@ -16,6 +18,24 @@ _OTHER, _PRIVATE = 7, 9
 _LONGEST = 100.0
 """Exposure of a list of the embedded archive at most [s], of some 4 MB."""
 Range = Annotated[tuple[Scale, Scale], AfterValidator(_rising)]
+
+
+def _files(names: list[str]) -> list[str]:
+    """Return the files that names of files, folders and patterns stand for."""
+    found = []
+    for name in names:
+        folder = Path(name).is_dir()
+        if Path(name).is_file() or not (folder or set(name) & set("*?[")):
+            found.append(name)
+            continue
+        matching = glob.glob(str(Path(glob.escape(name), "**", "*.fits*")) if folder else name, recursive=True)
+        inside = sorted(path for path in matching if Path(path).is_file())
+        if not inside:
+            raise ValueError(f"names '{name}', where there is no FITS file")
+        found += inside
+    if not found:
+        raise ValueError("should name a file; null takes the array in resources/cherenkov")
+    return found
 
 
 class Sky(Section):
@@ -51,8 +71,10 @@ class Observation(Section):
     zenith: list[Annotated[float, Field(ge=0, lt=70)]] = Field(
         [20.0, 40.0, 60.0], description="Zenith angles [deg] of the array in resources/cherenkov.", min_length=1
     )
-    irfs: list[str] | None = Field(
-        None, description="DL3 files whose instrument response is taken instead, each as likely; null for none."
+    irfs: Annotated[list[str], AfterValidator(_files)] | Literal["archive"] | None = Field(
+        None,
+        description="DL3 files whose instrument response is taken instead, each as likely, or folders and patterns of "
+        "such; `archive` stands for the files of the local archive, null for none.",
     )
     energy: Annotated[Range, unit("TeV")] = Field((0.03, 5.0), description="Range of the reconstructed energies.")
     side: Annotated[int, Field(ge=64, le=1000, multiple_of=8), unit("pix")] = Field(200, description="Side of the map.")
@@ -128,6 +150,16 @@ class Search(Section):
     )
 
 
+class Stack(Section):
+    """Which photon lists are also searched together."""
+
+    within: Annotated[float, Field(gt=0, le=180), unit("deg")] | None = Field(
+        None,
+        description="Photon lists of one telescope, of which no two pointings are farther apart, are also searched "
+        "together; null for none.",
+    )
+
+
 class Settings(SearchSettings):
     """The settings of the search for gamma-ray sources."""
 
@@ -135,6 +167,7 @@ class Settings(SearchSettings):
     examples: Examples = Examples()
     embedded: EmbeddedMaps = EmbeddedMaps()
     search: Search = Search()
+    stack: Stack = Stack()
     estimators: list[Literal["excess_map", "ts_map", "likelihood_fit", "aperture_photometry", "astroai"]] = Field(
         ["excess_map", "ts_map", "likelihood_fit", "aperture_photometry", "astroai"],
         description="Other ways to find sources in maps that `peers.csv` compares, a target outside `all`.",
@@ -146,6 +179,25 @@ class Settings(SearchSettings):
         ["astroai_cleaner", "astroai_regressor"], description="The published cleaner and regressor among them."
     )
     SLOW: ClassVar[tuple[str, ...]] = ("ts_map", "aperture_photometry")
+
+    @model_validator(mode="after")
+    def _responses_of_the_archive(self):
+        observation = self.simulate.observation
+        if observation.irfs == "archive":
+            try:
+                local = LocalArchive.model_validate(self.archive.get("local", {}))
+            except ValidationError:
+                return self  # the archive's own settings are wrong, which is told where they are read
+            try:
+                if self.archive.get("service") != "local" or not local.folder:
+                    raise ValueError("needs `archive.service: local` with a folder")
+                observation.irfs = _files([str(Path(glob.escape(local.folder), local.pattern))])
+            except ValueError as error:
+                raise UserError(
+                    f"`cases.cherenkov.simulate.observation.irfs` is `archive`, which {error}; "
+                    "set `archive.local.folder`, or name files."
+                ) from None
+        return self
 
 
 def instrument_files(settings):
@@ -407,7 +459,8 @@ def _instrument_of(observation, instruments, name):
         return cherenkov.read_irfs(path), (lowest, highest), f"response of {Path(path).name}"[:68]
     performance = cherenkov.read_performance(Path(instruments) / PERFORMANCE)
     threshold = cherenkov.threshold(performance, name)
-    return cherenkov.make_irfs(performance, name), (max(lowest, threshold), highest), performance.meta["array"]
+    array = f"{performance.meta['array']}, {name:g} deg from the zenith"
+    return cherenkov.make_irfs(performance, name), (max(lowest, threshold), highest), array
 
 
 def search_file(path, networks, calibration, settings):
@@ -427,7 +480,7 @@ def field_columns():
 
 
 def object_units():
-    """Return the units of the numbers that are measured of a source, by column; None is a pure number."""
+    """Return the units of what is told of a source, by column; None is a pure number, `str` a text."""
     from ..learn.photon_search import UNITS
 
     return UNITS

@@ -322,11 +322,22 @@ class Ablation(Section):
     epochs: Count | None = Field(None, description="Epochs of each training; null for those of the model.")
 
 
+class Reference(Section):
+    """A catalog of known sources; each row of the case's catalog names the nearest one."""
+
+    file: str | None = Field(None, description="A table in FITS, VOTable, ECSV or CSV; null for none.")
+    name: str = Field("name", description="Its column of names.")
+    ra: str = Field("ra", description="Its column of right ascensions (ICRS), in degrees if it has no unit.")
+    dec: str = Field("dec", description="Its column of declinations.")
+    radius: Angle = Field("6 arcmin", description="A source farther away is not named.")
+
+
 class AnyCase(Section):
     """What all cases have in common, whichever chain of steps they go through."""
 
     title: str = Field(description="One line for the report.")
     archive: dict = Field({}, description="Overrides of the top-level `archive:` for this case.")
+    reference: Reference = Reference()
 
 
 class CaseSettings(AnyCase):

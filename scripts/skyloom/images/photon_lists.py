@@ -7,13 +7,14 @@ import math
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from astropy import units
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
+from astropy.time import Time
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
@@ -27,6 +28,8 @@ _TRUNCATED = r"(?s).*(may have been truncated|Error validating header)"
 _COLUMNS = ("RA", "DEC", "ENERGY")
 _NOT_POINTED = ("DRIFT", "RASTER", "SCAN", "SLEW")
 """Observing modes of GADF in which one pointing does not stand for the whole list."""
+PARTS = "PARTS"
+"""Extension of a stacked list that names its parts, with their SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class PhotonList:
         Range of the energies [TeV] that the file calls safe, 0 and infinity if it does not tell.
     data_sha256 : str
         Hash of directions and energies, the same for every file that holds these events.
+    telescope : str
+        Empty if the file does not tell.
+    time : numpy.ndarray, shape (events,)
+        [MJD, TT]; empty if the file does not tell.
+    intervals : numpy.ndarray, shape (intervals, 2)
+        Good time intervals [MJD, TT]; none if the file does not tell.
+    parts : tuple of str
+        ``name:hash`` of the lists that were stacked to this one, none if it is a list by itself.
     """
 
     ra: np.ndarray
@@ -63,6 +74,10 @@ class PhotonList:
     zenith: float
     thresholds: tuple[float, float]
     data_sha256: str
+    telescope: str = ""
+    time: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    intervals: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    parts: tuple[str, ...] = ()
 
     def safe(self, energies: tuple[float, float]) -> tuple[float, float]:
         """Return the part of a range of energies [TeV] that the file calls safe.
@@ -112,10 +127,11 @@ def read_photons(path: str | Path) -> PhotonList:
                 header = events.header
                 ra, dec, energy = _columns(events)
                 livetime, thresholds = _livetime(hdus, header), _thresholds(hdus)
+                time, intervals, parts = _times(events), _intervals(hdus), _parts(hdus)
         except _BROKEN as error:
             raise UnusableImage("The file is broken or truncated: it cannot be read as FITS.") from error
     good = np.isfinite(ra) & (np.abs(dec) <= 90) & (energy > 0) & np.isfinite(energy)
-    ra, dec, energy = ra[good], dec[good], energy[good]
+    ra, dec, energy, time = ra[good], dec[good], energy[good], time[good] if len(time) else time
     if not len(ra):
         raise UnusableImage("The list holds no event.")
     return PhotonList(
@@ -128,8 +144,17 @@ def read_photons(path: str | Path) -> PhotonList:
         obs_id=str(header.get("OBS_ID", "")).strip(),
         zenith=90 - _number(header.get("ALT_PNT")),
         thresholds=thresholds,
-        data_sha256=hashlib.sha256(np.stack([ra, dec, energy]).astype("<f8").tobytes()).hexdigest(),
+        data_sha256=data_hash(ra, dec, energy),
+        telescope=str(header.get("TELESCOP", "")).strip(),
+        time=time,
+        intervals=intervals,
+        parts=parts,
     )
+
+
+def data_hash(ra: np.ndarray, dec: np.ndarray, energy: np.ndarray) -> str:
+    """Return the SHA-256 of directions [deg] and energies [TeV]."""
+    return hashlib.sha256(np.stack([ra, dec, energy]).astype("<f8").tobytes()).hexdigest()
 
 
 def sky_wcs(frame: Frame, ra: float, dec: float) -> WCS:
@@ -218,13 +243,52 @@ def _pointing(header: fits.Header) -> tuple[float, float]:
     return ra % 360, dec
 
 
+def _gti(hdus: fits.HDUList):
+    """Return the table of good time intervals, or None."""
+    return next(
+        (hdu for hdu in hdus if hdu.name == "GTI" or str(hdu.header.get("HDUCLAS1", "")).strip().upper() == "GTI"), None
+    )
+
+
 def _livetime(hdus: fits.HDUList, header: fits.Header) -> float:
-    for hdu in hdus:
-        if hdu.name == "GTI" or str(hdu.header.get("HDUCLAS1", "")).strip().upper() == "GTI":
-            alive = float(np.sum(np.asarray(hdu.data["STOP"], float) - np.asarray(hdu.data["START"], float)))
-            share = _number(header.get("DEADC"))
-            return alive * (share if 0 < share <= 1 else 1.0)
-    return _number(header.get("LIVETIME"))
+    hdu = _gti(hdus)
+    if hdu is None:
+        return _number(header.get("LIVETIME"))
+    alive = float(np.sum(np.asarray(hdu.data["STOP"], float) - np.asarray(hdu.data["START"], float)))
+    share = _number(header.get("DEADC"))
+    return alive * (share if 0 < share <= 1 else 1.0)
+
+
+def _times(events: fits.BinTableHDU) -> np.ndarray:
+    """Return the times of the events [MJD, TT]."""
+    name = next((name for name in events.columns.names if name.upper() == "TIME"), None)
+    return np.zeros(0) if name is None else _mjd(events.data[name], events.header)
+
+
+def _intervals(hdus: fits.HDUList) -> np.ndarray:
+    """Return the good time intervals [MJD, TT]."""
+    hdu = _gti(hdus)
+    if hdu is None:
+        return np.zeros((0, 2))
+    ends = [_mjd(hdu.data[name], hdu.header) for name in ("START", "STOP")]
+    return np.stack(ends, axis=1) if all(map(len, ends)) else np.zeros((0, 2))
+
+
+def _mjd(seconds: np.ndarray, header: fits.Header) -> np.ndarray:
+    """Return times [MJD, TT] of those that a table counts from its reference; none if it does not tell the latter."""
+    reference = _number(header.get("MJDREFI")) + _number(header.get("MJDREFF"))
+    scale = str(header.get("TIMESYS", "TT")).strip().lower()
+    if not math.isfinite(reference) or scale not in Time.SCALES:
+        return np.zeros(0)
+    return Time(reference, np.asarray(seconds, float) / 86400, format="mjd", scale=scale).tt.mjd
+
+
+def _parts(hdus: fits.HDUList) -> tuple[str, ...]:
+    """Return the lists that were stacked (`skyloom.images.photon_stacks`), as ``name:hash``."""
+    if PARTS not in hdus:
+        return ()
+    table = hdus[PARTS].data
+    return tuple(f"{str(row['FILENAME']).strip()}:{str(row['SHA256']).strip()[:16]}" for row in table)
 
 
 def _thresholds(hdus: fits.HDUList) -> tuple[float, float]:

@@ -23,9 +23,11 @@ UNITS = {
     **dict.fromkeys(("photons", "photons_error", "background"), "ct"),
     "livetime": "s",
     "offset": "deg",
+    "lists": None,
+    "parts": str,
     "snr": None,
 }
-"""Units of what is measured of a source (`on_the_sky`), by column; None is a pure number."""
+"""Units of what is told of a source (`on_the_sky`), by column; None is a pure number, `str` a text."""
 
 FEW = 10
 """Sources with fewer photons are flagged."""
@@ -125,6 +127,8 @@ def on_the_sky(
                 "background": float(row["background"]),
                 "livetime": photons.livetime,
                 "offset": float(place.separation(middle).deg),
+                "lists": max(1, len(photons.parts)),
+                "parts": ";".join(photons.parts),
                 "snr": float(row["snr"]),
                 "flags": ";".join([*_flags(row, shape), *flags]),
                 "probability": float(row["probability"]),
