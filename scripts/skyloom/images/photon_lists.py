@@ -29,6 +29,10 @@ _NOT_POINTED = ("DRIFT", "RASTER", "SCAN", "SLEW")
 """Observing modes of GADF in which one pointing does not stand for the whole list."""
 
 
+class NoEvents(UnusableImage):
+    """A file without a table of events."""
+
+
 @dataclass(frozen=True)
 class PhotonList:
     """The events of one observation, hadrons that pass for gamma rays among them.
@@ -176,10 +180,9 @@ def stacked(
     for photons in lists:
         counted = (photons.energy >= energies[0]) & (photons.energy < energies[1])
         ra, dec = photons.ra[counted], photons.dec[counted]
-        near = _separation(ra, dec, *centre) < 80  # a tangent plane shows less than half the sky
-        x, y = (np.floor(values + 0.5) for values in wcs.wcs_world2pix(ra[near], dec[near], 0))
+        x, y = (np.floor(values + 0.5) for values in _projected(ra, dec, frame, centre))
         inside = (x >= 0) & (x < frame.side) & (y >= 0) & (y < frame.side)
-        place = y[inside].astype(np.int64) * frame.side + x[inside].astype(np.int64)
+        place = (y[inside] * frame.side + x[inside]).astype(np.int64)
         counts += np.bincount(place, minlength=frame.side**2)
     return CountsMap(counts.reshape(frame.side, frame.side).astype(np.uint32), frame.pixel), wcs
 
@@ -190,7 +193,7 @@ def _events(hdus: fits.HDUList) -> fits.BinTableHDU:
         if table.name == "EVENTS" or str(table.header.get("HDUCLAS1", "")).strip().upper() == "EVENTS":
             return table
     kind = "tables, but none of events" if tables else "no table of events"
-    raise UnusableImage(f"The file holds {kind}.")
+    raise NoEvents(f"The file holds {kind}.")
 
 
 def _columns(events: fits.BinTableHDU) -> tuple[np.ndarray, ...]:
@@ -240,8 +243,16 @@ def _number(value) -> float:
     return float(value) if isinstance(value, (int, float)) else math.nan
 
 
-def _separation(ra: np.ndarray, dec: np.ndarray, other_ra: float, other_dec: float) -> np.ndarray:
-    """Return the distances from a position [deg]."""
-    a, b = np.radians(dec), math.radians(other_dec)
-    cos = np.sin(a) * math.sin(b) + np.cos(a) * math.cos(b) * np.cos(np.radians(ra - other_ra))
-    return np.degrees(np.arccos(np.clip(cos, -1, 1)))
+def _projected(
+    ra: np.ndarray, dec: np.ndarray, frame: Frame, centre: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of positions [deg] in a frame's pixels, as `sky_wcs` has them but in a third of the time.
+
+    NaN at 80 deg from the centre and beyond, as a tangent plane shows less than half the sky.
+    """
+    lon, lat, middle = np.radians(ra - centre[0]), np.radians(dec), math.radians(centre[1])
+    sin, cos = np.sin(lat), np.cos(lat)
+    along = cos * np.cos(lon)
+    depth = sin * math.sin(middle) + along * math.cos(middle)
+    scale = np.degrees(1 / np.where(depth > math.cos(math.radians(80)), depth, np.nan))
+    return frame.pixel_of(scale * cos * np.sin(lon), scale * (sin * math.cos(middle) - along * math.sin(middle)))
