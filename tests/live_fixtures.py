@@ -22,7 +22,10 @@ def chain(folder: Path, litert: bool = True) -> SimpleNamespace:
     from skyloom.nets import photon_net, source_net
 
     shapes = {"map": (SIDE // 2, SIDE // 2, 1), "position": (map_search.CROP, map_search.CROP, 5)}
-    networks = {"map": photon_net.build(shapes["map"], 2), "position": source_net.build(shapes["position"], 2)}
+    networks = {
+        "map": photon_net.build(shapes["map"], 2, width=8, dilations=(1, 2)),
+        "position": source_net.build(shapes["position"], 2, blocks=1),
+    }
     kernel = networks["map"].get_layer("share").weights[0]
     kernel.assign(np.random.default_rng(1).normal(0, 0.3, kernel.shape))
     hashes = {}
