@@ -433,6 +433,11 @@ def all_roles(wildcards):
     return in_roles(wildcards.case, CASES[wildcards.case].chain)
 
 
+def role_of(wildcards):
+    """Return the role of a model in its chain."""
+    return in_roles(wildcards.case, [wildcards.model])[0].partition("=")[0]
+
+
 def observation_shards(pattern, *splits):
     """Return an input function: `pattern` for every shard of some splits of the case's simulations, or of the job's."""
 

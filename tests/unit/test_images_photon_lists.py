@@ -53,6 +53,17 @@ def write_list(path, photons=None, gti=True, events_name="EVENTS", unit="TeV", d
     return path
 
 
+@pytest.mark.parametrize("pointing", [(83.6, 22.5), (359.99, -60.0), (0.2, 89.5)])
+def test_events_are_counted_where_wcslib_has_them(pointing):
+    photons = a_list(pointing, count=20000, spread=3.0)
+    observed, wcs = counts_map(photons, FRAME, (0.0, np.inf))
+    x, y = np.round(wcs.wcs_world2pix(photons.ra, photons.dec, 0)).astype(int)
+    inside = (x >= 0) & (x < FRAME.side) & (y >= 0) & (y < FRAME.side)
+    wanted = np.zeros((FRAME.side, FRAME.side), int)
+    np.add.at(wanted, (y[inside], x[inside]), 1)
+    assert np.array_equal(observed.counts, wanted)
+
+
 def test_what_is_written_is_read(tmp_path):
     photons = a_list()
     found = read_photons(write_list(tmp_path / "a.fits", photons))

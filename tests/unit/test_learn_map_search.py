@@ -11,6 +11,8 @@ from skyloom.learn import backend
 backend.start(1)
 
 from gammapy.stats import WStatCountsStatistic  # noqa: E402
+from scipy.ndimage import gaussian_filter  # noqa: E402
+from skimage.feature import peak_local_max  # noqa: E402
 
 from skyloom.detect.simulated_maps import observe  # noqa: E402
 from skyloom.images import counts as counts_of  # noqa: E402
@@ -61,8 +63,60 @@ def test_significance_is_that_of_li_and_ma():
     extra = counts.copy()
     extra[inside] += 5
     theirs = WStatCountsStatistic(extra[inside].sum(), level[inside].sum() / alpha, alpha).sqrt_ts
-    assert map_search._significance(extra, level, inside) == pytest.approx(float(theirs), rel=1e-3)
-    assert map_search._significance(np.zeros_like(counts), level, inside) == 0
+    given = float(level[inside].sum()), int(inside.sum())
+    assert map_search._significance(float(extra[inside].sum()), *given) == pytest.approx(float(theirs), rel=1e-3)
+    assert map_search._significance(0.0, *given) == 0
+
+
+def plain_peaks(counts, photons, lowest):
+    """Measure peaks one by one, pixel by pixel, with scipy's Gaussian."""
+    smooth = gaussian_filter(photons, map_search.PEAK, mode="constant")
+    peaks = peak_local_max(smooth, min_distance=map_search.APART, threshold_abs=1e-6, exclude_border=False)
+    y, x = np.indices(counts.shape)
+    level, ones = (
+        gaussian_filter(part, map_search.BROAD, mode="constant") for part in (counts - photons, counts * 0 + 1)
+    )
+    level = level / ones
+    distance = np.stack([(x - column) ** 2 + (y - row) ** 2 for row, column in peaks])
+    found = []
+    for own, (row, column) in zip(distance, peaks, strict=True):
+        nearest = own <= distance.min(axis=0)
+        inside = nearest & (own <= map_search.INSIDE**2)
+        some, given = photons[inside].sum(), (photons**2 / np.maximum(counts, 1))[inside].sum()
+        if np.sqrt(given) >= lowest:
+            noise = np.sqrt(some + level[own <= (map_search.INSIDE / 2) ** 2].sum() + 1)
+            image = np.pad(np.where(nearest, counts - level, 0) / noise, map_search.CROP // 2)
+            near = own <= map_search.NEAR**2
+            found.append(
+                {
+                    "x": column,
+                    "y": row,
+                    "photons": some,
+                    "photons_error": np.sqrt(some - given + 1),
+                    "background": level[inside].sum(),
+                    "score": np.sqrt(given),
+                    "snr": map_search._significance(counts[near].sum(), level[near].sum(), near.sum()),
+                    "width": np.sqrt((photons * own)[inside].sum() / some),
+                    "image": image[row : row + map_search.CROP, column : column + map_search.CROP],
+                }
+            )
+    return found
+
+
+@pytest.mark.parametrize("lowest", [0.01, 1.0])
+def test_peaks_are_measured_as_one_by_one(lowest):
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(1.0, (64, 88)).astype(np.float32)
+    # Some sources, two of them beside each other and some at the edges, upon many faint peaks.
+    photons = 0.02 * counts * rng.uniform(size=counts.shape)
+    for row, column in ((0, 0), (30, 40), (36, 44), (63, 50), (20, 87)):
+        photons[row, column] = counts[row, column] = 40
+    photons = photons.astype(np.float32)
+    found, wanted = map_search.find_peaks(counts, photons, lowest), plain_peaks(counts, photons, lowest)
+    assert len(found) == len(wanted) >= 5
+    for one, other in zip(found, wanted, strict=True):
+        for name, value in other.items():
+            assert getattr(one, name) == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
 def test_nothing_is_found_where_nothing_is():

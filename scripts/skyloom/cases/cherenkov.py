@@ -473,6 +473,24 @@ def search_file(path, networks, calibration, settings):
     return photon_search.search_photons(path, networks, calibration, settings)
 
 
+def search_incoming(path, networks, calibration, settings, seconds):
+    """Search a photon list or a counts map that came just now; return its facts and one row a candidate.
+
+    The seconds of each stage are added to `seconds`. Raises `skyloom.images.fits.UnusableImage` if it cannot be
+    searched.
+    """
+    from ..learn import photon_search, running
+
+    return photon_search.search_incoming(path, networks, calibration, settings, running.Stages(seconds))
+
+
+def warm_up(networks, calibration, settings):
+    """Make all that `search_incoming` needs."""
+    from ..learn import photon_search
+
+    photon_search.warm_up(networks, calibration, settings)
+
+
 def field_columns():
     """Return what the table of files says of a searched one: whole numbers, and others with their units."""
     units = {**dict.fromkeys(("ra", "dec", "zenith"), "deg"), "radius": "arcsec", "livetime": "s"}

@@ -26,10 +26,18 @@ _BROKEN = (OSError, TypeError, ValueError, VerifyError, KeyError, IndexError, EO
 _GZIP = b"\x1f\x8b"
 _TRUNCATED = r"(?s).*(may have been truncated|Error validating header)"
 _COLUMNS = ("RA", "DEC", "ENERGY")
+_AT_ONCE = 16384
+"""Events that are put into a map together: so few stay in the processor's cache."""
+_SHALLOWEST = math.cos(math.radians(80))
+"""A tangent plane shows less than half the sky."""
 _NOT_POINTED = ("DRIFT", "RASTER", "SCAN", "SLEW")
 """Observing modes of GADF in which one pointing does not stand for the whole list."""
 PARTS = "PARTS"
 """Extension of a stacked list that names its parts, with their SHA-256."""
+
+
+class NoEvents(UnusableImage):
+    """A file without a table of events."""
 
 
 @dataclass(frozen=True)
@@ -199,13 +207,10 @@ def stacked(
     wcs = sky_wcs(frame, *centre)
     counts = np.zeros(frame.side**2, np.int64)
     for photons in lists:
-        counted = (photons.energy >= energies[0]) & (photons.energy < energies[1])
-        ra, dec = photons.ra[counted], photons.dec[counted]
-        near = _separation(ra, dec, *centre) < 80  # a tangent plane shows less than half the sky
-        x, y = (np.floor(values + 0.5) for values in wcs.wcs_world2pix(ra[near], dec[near], 0))
-        inside = (x >= 0) & (x < frame.side) & (y >= 0) & (y < frame.side)
-        place = y[inside].astype(np.int64) * frame.side + x[inside].astype(np.int64)
-        counts += np.bincount(place, minlength=frame.side**2)
+        for start in range(0, len(photons.ra), _AT_ONCE):
+            ra, dec, energy = (values[start : start + _AT_ONCE] for values in (photons.ra, photons.dec, photons.energy))
+            counted = (energy >= energies[0]) & (energy < energies[1])
+            counts += np.bincount(_pixels(ra[counted], dec[counted], frame, centre), minlength=frame.side**2)
     return CountsMap(counts.reshape(frame.side, frame.side).astype(np.uint32), frame.pixel), wcs
 
 
@@ -215,7 +220,7 @@ def _events(hdus: fits.HDUList) -> fits.BinTableHDU:
         if table.name == "EVENTS" or str(table.header.get("HDUCLAS1", "")).strip().upper() == "EVENTS":
             return table
     kind = "tables, but none of events" if tables else "no table of events"
-    raise UnusableImage(f"The file holds {kind}.")
+    raise NoEvents(f"The file holds {kind}.")
 
 
 def _columns(events: fits.BinTableHDU) -> tuple[np.ndarray, ...]:
@@ -304,8 +309,17 @@ def _number(value) -> float:
     return float(value) if isinstance(value, (int, float)) else math.nan
 
 
-def _separation(ra: np.ndarray, dec: np.ndarray, other_ra: float, other_dec: float) -> np.ndarray:
-    """Return the distances from a position [deg]."""
-    a, b = np.radians(dec), math.radians(other_dec)
-    cos = np.sin(a) * math.sin(b) + np.cos(a) * math.cos(b) * np.cos(np.radians(ra - other_ra))
-    return np.degrees(np.arccos(np.clip(cos, -1, 1)))
+def _pixels(ra: np.ndarray, dec: np.ndarray, frame: Frame, centre: tuple[float, float]) -> np.ndarray:
+    """Return the numbers of the pixels that positions [deg] lie in, of those within a frame; row by row, from 0.
+
+    The projection is that of `sky_wcs`, in a third of the time.
+    """
+    lon, lat, middle = np.radians(ra - centre[0]), np.radians(dec), math.radians(centre[1])
+    sin, cos = np.sin(lat), np.cos(lat)
+    along = cos * np.cos(lon)
+    depth = sin * math.sin(middle) + along * math.cos(middle)
+    scale = math.degrees(1) / np.maximum(depth, _SHALLOWEST)
+    x, y = frame.pixel_of(scale * cos * np.sin(lon), scale * (sin * math.cos(middle) - along * math.sin(middle)))
+    x, y = x + 0.5, y + 0.5
+    inside = (x >= 0) & (x < frame.side) & (y >= 0) & (y < frame.side) & (depth > _SHALLOWEST)
+    return y[inside].astype(np.int64) * frame.side + x[inside].astype(np.int64)

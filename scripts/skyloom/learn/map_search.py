@@ -1,6 +1,8 @@
 """The search for point sources in a counts map: clean it, find peaks, and measure each."""
 
+import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -12,6 +14,7 @@ from skimage.feature import peak_local_max
 from ..images.counts import BINNING, CountsMap, binned
 from .predict import outputs
 from .running import Stages, of_size
+from .runtimes import Runner
 
 CROP = 32
 """Side of the part that a position is measured in [networks' pixel]."""
@@ -20,6 +23,9 @@ PEAK, APART, INSIDE, NEAR, BROAD = 1.6, 4, 12.0, 3.0, 10.0
 photons are counted and the significance is taken, and the Gaussian that smooths the background."""
 LARGEST = 2.5
 """A position is at most this far from its peak along each axis [networks' pixel]."""
+_LINE = np.arange(CROP) - CROP // 2
+_DISTANCE = _LINE[:, None] ** 2 + _LINE**2
+"""Squared distance from the middle of the part around a peak."""
 UNITS = {
     "x": "pix",
     "y": "pix",
@@ -66,20 +72,26 @@ class Candidate:
     image: np.ndarray = field(repr=False)
 
 
-def clean(counts: np.ndarray, network: keras.Model) -> np.ndarray:
+def clean(counts: np.ndarray, network: keras.Model | Runner) -> np.ndarray:
     """Return how many of the counts in each pixel are photons of sources.
 
     Parameters
     ----------
-    counts : numpy.ndarray, shape (height, width)
-        In networks' pixels (`binned`); of any size.
-    network : keras.Model
+    counts : numpy.ndarray, shape (..., height, width)
+        One map or several, in networks' pixels (`binned`); of any size.
+    network : keras.Model or skyloom.learn.runtimes.Runner
         With the role ``map``.
     """
-    height, width = counts.shape
-    padded = np.pad(counts, ((0, -height % 8), (0, -width % 8)))
-    given = outputs(of_size(network, (*padded.shape, 1)), padded[None, ..., None], batch_size=1)
-    return given[0, :height, :width, 0]
+    height, width = counts.shape[-2:]
+    images = padded(counts.reshape(-1, height, width))
+    given = outputs(of_size(network, images.shape[1:]), images, batch_size=1)
+    return given[:, :height, :width, 0].reshape(counts.shape)
+
+
+def padded(counts: np.ndarray) -> np.ndarray:
+    """Return maps (n, height, width) as networks take them: (n, height, width, 1), the sides multiples of 4."""
+    _, height, width = counts.shape
+    return np.pad(counts, ((0, 0), (0, -height % 4), (0, -width % 4)))[..., None]
 
 
 def find_peaks(counts: np.ndarray, photons: np.ndarray, lowest: float) -> list[Candidate]:
@@ -94,40 +106,76 @@ def find_peaks(counts: np.ndarray, photons: np.ndarray, lowest: float) -> list[C
     """
     smooth = gaussian_filter(photons, PEAK, mode="constant")
     peaks = peak_local_max(smooth, min_distance=APART, threshold_abs=1e-6, exclude_border=False)
-    y, x = np.indices(counts.shape)
-    ones = gaussian_filter(np.ones_like(counts), BROAD, mode="constant")
-    level = gaussian_filter(counts - photons, BROAD, mode="constant") / ones
     # n events with the share f sum up to n f photons, and their weighted sum has the variance n f**2.
     squared = photons**2 / np.maximum(counts, 1)
-    distance = np.stack([(x - column) ** 2 + (y - row) ** 2 for row, column in peaks]) if len(peaks) else np.zeros((0,))
-    candidates = []
-    for number, (row, column) in enumerate(peaks):
-        own = distance[number] <= distance.min(axis=0)
-        inside = own & (distance[number] <= INSIDE**2)
-        some, rest, given = (float(values[inside].sum()) for values in (photons, level, squared))
-        if np.sqrt(given) < lowest:
-            continue
-        noise = np.sqrt(some + level[distance[number] <= (INSIDE / 2) ** 2].sum() + 1)
-        candidates.append(
-            Candidate(
-                x=int(column),
-                y=int(row),
-                photons=some,
-                photons_error=float(np.sqrt(max(some - given, 0.0) + 1)),
-                background=rest,
-                score=float(np.sqrt(given)),
-                snr=_significance(counts, level, distance[number] <= NEAR**2),
-                width=float(np.sqrt((photons[inside] * distance[number][inside]).sum() / max(some, 1e-6))),
-                image=_cut((np.where(own, counts - level, 0) / noise).astype(np.float32), row, column),
-            )
+    place, within = _around(peaks, counts.shape)
+    own = within & (_nearest(peaks, counts.shape)[place] >= _DISTANCE)
+    inside = own & (_DISTANCE <= INSIDE**2)
+    given = _sums(squared[place], inside)
+    kept = np.sqrt(given) >= lowest
+    if not kept.any():
+        return []
+    peaks, within, own, inside, given = (values[kept] for values in (peaks, within, own, inside, given))
+    place = tuple(index[kept] for index in place)
+    level = gaussian_filter(counts - photons, BROAD, mode="constant") / _edges(counts.shape)
+    shares, levels, events = photons[place], level[place], counts[place]
+    some, rest = _sums(shares, inside), _sums(levels, inside)
+    near = within & (_DISTANCE <= NEAR**2)
+    on, expected = _sums(events, near), _sums(levels, near)
+    width = np.sqrt(_sums(shares * _DISTANCE, inside) / np.maximum(some, 1e-6))
+    noise = np.sqrt(some + _sums(levels, within & (_DISTANCE <= (INSIDE / 2) ** 2)) + 1)
+    images = np.where(own, events - levels, 0) / noise[:, None, None]
+    return [
+        Candidate(
+            x=int(column),
+            y=int(row),
+            photons=float(some[number]),
+            photons_error=float(np.sqrt(max(some[number] - given[number], 0.0) + 1)),
+            background=float(rest[number]),
+            score=float(np.sqrt(given[number])),
+            snr=_significance(float(on[number]), float(expected[number]), int(near[number].sum())),
+            width=float(width[number]),
+            image=images[number].astype(np.float32),
         )
-    return candidates
+        for number, (row, column) in enumerate(peaks)
+    ]
 
 
-def _significance(counts: np.ndarray, level: np.ndarray, inside: np.ndarray) -> float:
-    """Return the significance of what is counted inside, the background being as well known as the smoothing allows."""
-    on, expected = float(counts[inside].sum()), float(level[inside].sum())
-    alpha = inside.sum() / (4 * np.pi * BROAD**2)
+@functools.cache
+def _edges(shape: tuple[int, int]) -> np.ndarray:
+    """Return how much of the broad Gaussian around each pixel lies within the map."""
+    return gaussian_filter(np.ones(shape, np.float32), BROAD, mode="constant")
+
+
+def _nearest(peaks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the squared distance of every pixel from the peak that is nearest to it."""
+    nearest = np.full(shape, np.iinfo(np.int32).max, np.int32)
+    y, x = (np.arange(side, dtype=np.int32) for side in shape)
+    for row, column in peaks.astype(np.int32):
+        np.minimum(nearest, ((y - row) ** 2)[:, None] + (x - column) ** 2, out=nearest)
+    return nearest
+
+
+def _around(peaks: np.ndarray, shape: tuple[int, int]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return where the pixels around each peak are, and which of them lie within the map.
+
+    The former are indices of rows and columns, for parts of shape (peaks, CROP, CROP) in which the peak is at
+    (CROP // 2, CROP // 2).
+    """
+    wanted = [peaks[:, axis, None] + _LINE for axis in (0, 1)]
+    rows, columns = (np.clip(index, 0, side - 1) for index, side in zip(wanted, shape, strict=True))
+    y, x = (index == given for index, given in zip(wanted, (rows, columns), strict=True))
+    return (rows[:, :, None], columns[:, None]), y[:, :, None] & x[:, None]
+
+
+def _sums(parts: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the sums of what is inside, one a part."""
+    return np.where(inside, parts, 0).sum(axis=(1, 2), dtype=float)
+
+
+def _significance(on: float, expected: float, pixels: int) -> float:
+    """Return the significance of the events in so many pixels, the background as well known as the smoothing allows."""
+    alpha = pixels / (4 * np.pi * BROAD**2)
     off = expected / alpha
     if expected <= 0 or on <= expected:
         return 0.0
@@ -136,32 +184,25 @@ def _significance(counts: np.ndarray, level: np.ndarray, inside: np.ndarray) -> 
     return float(np.sqrt(max(2 * (first + off * np.log((1 + alpha) * off / total)), 0.0)))
 
 
-def _cut(image: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Return the part of an image around a pixel, which comes to (CROP // 2, CROP // 2); zero beyond the edges."""
-    half = CROP // 2
-    padded = np.pad(image, half)
-    return padded[row : row + CROP, column : column + CROP]
-
-
 def position_input(one: Candidate, along_y: bool) -> np.ndarray:
-    """Return what the network of positions is given to measure x, or y; shape (CROP, CROP, 4).
+    """Return what the network of positions is given to measure x, or y; shape (CROP, CROP, 5).
 
     A response that looks alike in x and y needs one network only: y is the x of the transposed image.
     """
-    image = one.image.T if along_y else one.image
     share = one.score**2 / (one.photons + 1)
-    values = [np.log(one.score + 0.1), np.log(one.photons + 1) / 4, share, one.width / INSIDE]
-    planes = [np.full_like(image, value) for value in values]
-    return np.stack([image, *planes], axis=-1)
+    given = np.empty((CROP, CROP, 5), np.float32)
+    given[..., 0] = one.image.T if along_y else one.image
+    given[..., 1:] = np.log(one.score + 0.1), np.log(one.photons + 1) / 4, share, one.width / INSIDE
+    return given
 
 
-def search_map(observed: CountsMap, networks: dict[str, keras.Model], settings, stages: Stages) -> list[dict]:
+def search_map(observed: CountsMap, networks: dict[str, keras.Model | Runner], settings, stages: Stages) -> list[dict]:
     """Return one row a candidate of a counts map.
 
     Parameters
     ----------
     observed : CountsMap
-    networks : dict of str to keras.Model
+    networks : dict of str to keras.Model or skyloom.learn.runtimes.Runner
         ``map``, and ``position`` if positions finer than a pixel are wanted.
     settings : skyloom.cases.cherenkov.Search
     stages : Stages
@@ -173,32 +214,46 @@ def search_map(observed: CountsMap, networks: dict[str, keras.Model], settings, 
         x, y and their errors [pixel of the map], photons with their error and background within the radius `INSIDE`
         [ct], score and snr, both significances (`Candidate`).
     """
+    return search_maps([observed], networks, settings, stages)[0]
+
+
+def search_maps(
+    observed: Sequence[CountsMap], networks: dict[str, keras.Model | Runner], settings, stages: Stages
+) -> list[list[dict]]:
+    """Return one row a candidate of each of several counts maps of one size, which go through the networks together.
+
+    Parameters and what is returned are those of `search_map`, for each map.
+    """
     now = time.perf_counter()
-    counts = binned(observed.counts)
+    counts = np.stack([binned(one.counts) for one in observed])
     photons = clean(counts, networks["map"])
     now = stages.add("clean", now)
-    candidates = find_peaks(counts, photons, settings.lowest_score)
+    found = [find_peaks(*both, settings.lowest_score) for both in zip(counts, photons, strict=True)]
     now = stages.add("peaks", now)
-    offsets, errors = positions(candidates, networks.get("position"))
+    offsets, errors = positions([one for some in found for one in some], networks.get("position"))
+    places = iter(zip(offsets, errors, strict=True))
+    rows = [[_row(one, *next(places)) for one in some] for some in found]
     stages.add("positions", now)
-    scale, shift = BINNING, (BINNING - 1) / 2
-    return [
-        {
-            "x": float((one.x + dx) * scale + shift),
-            "y": float((one.y + dy) * scale + shift),
-            "x_error": float(x_error * scale),
-            "y_error": float(y_error * scale),
-            "photons": one.photons,
-            "photons_error": one.photons_error,
-            "background": one.background,
-            "score": one.score,
-            "snr": one.snr,
-        }
-        for one, (dx, dy), (x_error, y_error) in zip(candidates, offsets, errors, strict=True)
-    ]
+    return rows
 
 
-def positions(candidates: list[Candidate], network: keras.Model | None) -> tuple[np.ndarray, np.ndarray]:
+def _row(one: Candidate, offset: np.ndarray, error: np.ndarray) -> dict:
+    """Return a candidate in pixels of the map; offset and error are x and y [networks' pixel]."""
+    shift = (BINNING - 1) / 2
+    return {
+        "x": float((one.x + offset[0]) * BINNING + shift),
+        "y": float((one.y + offset[1]) * BINNING + shift),
+        "x_error": float(error[0] * BINNING),
+        "y_error": float(error[1] * BINNING),
+        "photons": one.photons,
+        "photons_error": one.photons_error,
+        "background": one.background,
+        "score": one.score,
+        "snr": one.snr,
+    }
+
+
+def positions(candidates: list[Candidate], network: keras.Model | Runner | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the offsets of sources from their peaks and the errors of these, both (n, 2): x, y [networks' pixel]."""
     count = len(candidates)
     if network is None or not count:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from ..errors import UserError
+from .runtimes import Runner
 
 ORIENTATIONS = 8
 """Rotations by quarter turns, each with and without a mirror: the symmetries of the square."""
@@ -66,11 +67,14 @@ def logits(model: keras.Model, images: np.ndarray, all_orientations: bool = Fals
     return result
 
 
-def outputs(model: keras.Model, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+def outputs(model: keras.Model | Runner, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """Return what a network gives for images or spectra, shape (n, ...), float32.
 
-    The last batch is filled up, so that a result does not depend on the others' number.
+    The last batch is filled up, so that a result does not depend on the others' number. A `Runner` has batches of its
+    own.
     """
+    if isinstance(model, Runner):
+        return model.outputs(images)
     results = []
     for start in range(0, len(images), batch_size):
         some = np.asarray(images[start : start + batch_size], np.float32)
