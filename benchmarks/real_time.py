@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 CALIBRATION = {
     "probability": {"weights": [1.0, 0.0, 0.0], "bias": 0.0},
-    "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "photons": [1.2]},
+    "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "scale": [1.0], "photons": [1.2]},
     "threshold": 0.0,
 }
 """Stands in where none is given; that of real candidates costs the same."""

@@ -37,7 +37,7 @@ def chain(folder: Path, litert: bool = True) -> SimpleNamespace:
             (folder / f"{role}.tflite").write_bytes(runtimes.as_litert(network, shapes[role], hashes[role]))
     calibration = {
         "probability": {"weights": [1.0, 0.0, 0.0], "bias": 0.0},
-        "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "photons": [1.2]},
+        "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "scale": [1.0], "photons": [1.2]},
         "threshold": 0.0,
         "identity": "chain-0",
         "models_sha256": hashes,

@@ -176,12 +176,14 @@ def test_rows_are_in_pixels_of_the_map():
 
 def test_examples_of_maps_are_counts_and_their_photons():
     seen = {1.0: response()}
-    parts = list(map_examples.map_examples(seen, sky(), 5, np.random.default_rng, "train"))
+    parts = list(map_examples.map_examples(seen, sky(), 5, np.random.default_rng, "train", map_examples.cleaned))
     samples = joined(parts)
     assert samples.x.shape == samples.y.shape == (5, 48, 48, 1)
     assert (samples.y <= samples.x).all()
     assert set(samples.origin) == {"truth"}
-    again = joined(list(map_examples.map_examples(seen, sky(), 5, np.random.default_rng, "train")))
+    again = joined(
+        list(map_examples.map_examples(seen, sky(), 5, np.random.default_rng, "train", map_examples.cleaned))
+    )
     assert np.array_equal(samples.x, again.x)
 
 

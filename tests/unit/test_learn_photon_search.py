@@ -22,7 +22,7 @@ FRAME = Frame(SETTINGS.side, SETTINGS.pixel)
 POINTING = (83.6, 22.5)
 CALIBRATION = {
     "probability": {"weights": [1.0, 0.0, 0.0], "bias": 0.0},
-    "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "photons": [1.2]},
+    "errors": {"score": [5.0], "radius68": [1.5], "radius95": [2.5], "scale": [1.0], "photons": [1.2]},
     "threshold": 0.5,
 }
 SOURCES = ((0.6, -0.4, 300), (-2.42, 0.0, 300))

@@ -46,6 +46,8 @@ _KERNEL = 0.8
 """Full width of the kernel of `ts_map` [deg]."""
 _FITTED = 2.0
 """Where a first guess is less significant, `ts_map` takes it as it is."""
+_CLEAR = 4.0
+"""Least significance of a peak of the excess map that photometry is made of."""
 _PSF_OFFSET = 1.0
 """Distance from the pointing of the point spread function that `ts_map` takes for the whole map [deg]."""
 _FIT, _AWAY = 0.8, 0.25
@@ -637,8 +639,11 @@ def _table(rows: list[dict], in_order: bool = False) -> Table:
 
 
 def _photometry_of_peaks(observed: CountsMap, known: Known, background: np.ndarray) -> Table:
-    """Return the photometry of the peaks of the excess map; where no other circle has a place, a score of zero."""
-    table = aperture_photometry(observed, known, excess_map(observed, known, gradient=True))
+    """Return the photometry of the clear peaks of the excess map; where no other circle has a place, a score of zero.
+
+    Reflected regions take a third of a second a peak, and those below `_CLEAR` are nearly all noise.
+    """
+    table = aperture_photometry(observed, known, excess_map(observed, known, _CLEAR, gradient=True))
     table["score"] = np.nan_to_num(table["score"])
     return table
 

@@ -1,5 +1,7 @@
 """The autoencoder of DECORAS, as the authors of DeepFocus built it to compare theirs with."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -9,6 +11,8 @@ TASK = "map"
 
 SLOPE = 0.01
 """Of the leaky rectifier below zero, as in the original's framework."""
+FIRST = 0.01
+"""What an untrained network says of every pixel: few belong to sources."""
 
 
 def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int = 256) -> keras.Model:
@@ -38,7 +42,8 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
     Rezaei et al. (2022, arXiv:2109.09077), in the form of DeepFocus: 3x3 convolutions with stride 2 of 8, 16, 32 and 64
     filters, each followed by a leaky rectifier and then its batch normalisation, a dense layer of 256, and the same way
     back by transposed convolutions. There, neither the last transposed convolution nor the layer before the sigmoid has
-    a bias, so that an empty image is 0.5 and hardly anything can be less; here they have one.
+    a bias, so that an empty image is 0.5 and hardly anything can be less; here they have one, which begins where sources
+    are rare (Lin et al. 2017, arXiv:1708.02002), or the first epochs go into learning that.
     """
     check_sides("decoras", input_shape, 16)
     height, width = (side // 16 for side in input_shape[:2])
@@ -59,7 +64,8 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
         outputs, 3, strides=2, padding="same", kernel_initializer="he_normal", name="decoder_4_conv"
     )(x)
     x = layers.LeakyReLU(negative_slope=SLOPE, name="decoder_4_leaky")(x)
-    x = layers.Conv2D(outputs, 1, activation="sigmoid", dtype="float32", name="map")(x)
+    rare = keras.initializers.Constant(-math.log(1 / FIRST - 1))
+    x = layers.Conv2D(outputs, 1, activation="sigmoid", bias_initializer=rare, dtype="float32", name="map")(x)
     return keras.Model(image, x, name="decoras")
 
 
