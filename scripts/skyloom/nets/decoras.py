@@ -42,8 +42,8 @@ def build(input_shape: tuple[int, int, int], outputs: int = 1, bottleneck: int =
     Rezaei et al. (2022, arXiv:2109.09077), in the form of DeepFocus: 3x3 convolutions with stride 2 of 8, 16, 32 and 64
     filters, each followed by a leaky rectifier and then its batch normalisation, a dense layer of 256, and the same way
     back by transposed convolutions. There, neither the last transposed convolution nor the layer before the sigmoid has
-    a bias, so that an empty image is 0.5 and hardly anything can be less; here they have one, which begins where sources
-    are rare (Lin et al. 2017, arXiv:1708.02002), or the first epochs go into learning that.
+    a bias, so that an empty image is 0.5 and hardly anything can be less; here they have one, which begins where
+    sources are rare (Lin et al. 2017, arXiv:1708.02002), or the first epochs go into learning that.
     """
     check_sides("decoras", input_shape, 16)
     height, width = (side // 16 for side in input_shape[:2])
