@@ -7,6 +7,8 @@ settings.register_profile("skyloom", deadline=None, derandomize=True)
 settings.load_profile("skyloom")
 
 WORKFLOW = "tests/workflow/"
+APART = ("test_add_a_case.py", "test_real_photons.py")
+"""Those of the workflow that make a run of their own."""
 
 
 def pytest_collection_modifyitems(items):
@@ -15,11 +17,12 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Let the tests of a file share a process, and all those of the workflow, which look at one run."""
+    """Let the tests of a file share a process, and those of the workflow that look at one run."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return WORKFLOW if nodeid.startswith(WORKFLOW) else nodeid.split("::")[0]
+            name = nodeid.split("::")[0]
+            return WORKFLOW if name.startswith(WORKFLOW) and not name.endswith(APART) else name
 
     return ByFile(config, log)
