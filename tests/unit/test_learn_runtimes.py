@@ -1,5 +1,10 @@
 """Networks made ready give what Keras gives, one image at a time or many."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from live_fixtures import chain
@@ -15,6 +20,8 @@ from skyloom.images.counts import CountsMap  # noqa: E402
 from skyloom.learn import map_search, runtimes  # noqa: E402
 from skyloom.learn.predict import outputs  # noqa: E402
 from skyloom.learn.running import Stages  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +52,31 @@ def test_a_runtime_gives_what_keras_gives(made, role, runtime):
     assert runtimes.difference(runner, images, wanted) < 1e-5
     assert np.abs(outputs(runner, images) - wanted).max() < 1e-5 * np.abs(wanted).max()
     assert outputs(runner, images[:0]).shape == (0, *wanted.shape[1:])
+
+
+STORED = """
+import sys
+import numpy as np
+from skyloom.learn import backend
+backend.start(1)
+from skyloom.learn import runtimes, store
+network = store.load_model(sys.argv[1])
+images = np.random.default_rng(2).poisson(2.0, (3, *network.input_shape[1:])).astype(np.float32)
+small = runtimes.simplified(network, images.shape[1:])
+wanted = network.predict_on_batch(images)
+assert np.abs(small.predict_on_batch(images) - wanted).max() < 1e-5 * np.abs(wanted).max()
+"""
+
+
+def test_a_stored_network_is_simplified_in_a_process_of_its_own(made):
+    # There, new operations get names from the first number on, which those of the stored network have.
+    done = subprocess.run(
+        [sys.executable, "-c", STORED, made.folder / "map.keras"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_difference_is_seen_even_of_what_is_no_number(made):

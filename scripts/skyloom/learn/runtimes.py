@@ -189,13 +189,30 @@ def _simple(operation, *args, **kwargs):
     """Return what an operation gives, by a simpler one where there is one."""
     kind = type(operation)
     if kind.__name__ == "Arcsinh":
-        size = ops.abs(args[0])
-        return ops.sign(args[0]) * ops.log(size + ops.sqrt(size * size + 1))
+        return _Simple(operation, _asinh)(args[0])
     if kind.__name__ == "OnesLike":
-        return ops.ones((1, *args[0].shape[1:]))
+        return _Simple(operation, lambda image: ops.ones((1, *image.shape[1:])))(args[0])
     if kind is layers.Conv2D and _along_one_axis(operation):
-        return _product(ops.convert_to_numpy(operation.kernel)[:, :, 0, 0], args[0])
+        kernel = ops.convert_to_numpy(operation.kernel)[:, :, 0, 0]
+        return _Simple(operation, lambda image: _product(kernel, image))(args[0])
     return operation(*args, **kwargs)
+
+
+class _Simple(layers.Layer):
+    """A function in place of an operation. Operations that are not in a layer might take names that others have."""
+
+    def __init__(self, operation, function: Callable):
+        super().__init__(name=f"{operation.name}_simple", dtype="float32")
+        self._function = function
+
+    def call(self, image):
+        """Return what the function gives."""
+        return self._function(image)
+
+
+def _asinh(value):
+    size = ops.abs(value)
+    return ops.sign(value) * ops.log(size + ops.sqrt(size * size + 1))
 
 
 def _along_one_axis(layer: layers.Conv2D) -> bool:
