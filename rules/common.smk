@@ -435,7 +435,7 @@ def all_roles(wildcards):
 
 def role_of(wildcards):
     """Return the role of a model in its chain."""
-    return in_roles(wildcards.case, [wildcards.model])[0].partition("=")[0]
+    return in_roles(wildcards.case, [wildcards.model])[0].split("=")[0]
 
 
 def observation_shards(pattern, *splits):
