@@ -109,4 +109,4 @@ def test_help_comes_at_once(step):
     started = time.monotonic()
     done = subprocess.run([sys.executable, ROOT / f"scripts/{step}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "--case" in done.stdout
-    assert time.monotonic() - started < 3  # alone it takes 0.1 s
+    assert time.monotonic() - started < 10  # alone it takes 0.1 s

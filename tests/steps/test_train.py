@@ -104,7 +104,7 @@ def test_help_is_quick():
     done = subprocess.run([sys.executable, ROOT / "scripts/train.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "--checkpoint" in done.stdout
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize(
