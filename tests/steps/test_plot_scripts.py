@@ -225,7 +225,7 @@ def test_every_figure_and_table_of_the_report_has_a_caption():
 
     class Job:
         rule = "rule"
-        wildcards = type("Wildcards", (), {"case": "disk_winds", "archive": "embedded"})
+        wildcards = type("Wildcards", (), {"case": "disk_winds", "archive": "embedded", "split": "test"})
 
     for path in (ROOT / "report").glob("*.rst"):
         text = Template(path.read_text()).render(snakemake=Job)

@@ -25,6 +25,7 @@ STUDIES = [
     "results/tiny/alma_cubes/peers.csv",
     "results/tiny/cherenkov/peers.csv",
     "results/tiny/cherenkov/embedded/stacks/manifest.ecsv",
+    "results/tiny/cherenkov/models/cleaner.tflite",
 ]
 
 
