@@ -15,16 +15,17 @@ pathvars:
 
 wildcard_constraints:
     case="|".join(CASES),
-    archive="embedded|local|alma",
+    archive="embedded|local|alma|fermi|lotss",
     chunk=r"\d{3}|stacks",
     shard=r"\d{3}",
     model="[a-z][a-z0-9_]*",
     member=r"\d+",
     dataset="[a-z][a-z0-9_]*",
     variant="[a-z][a-z0-9_]*",
-    split="train|validation|test|published|unseen_zenith|unseen_gradient",
+    split="train|validation|test|published|unseen_zenith|unseen_gradient|other_tracer|other_surveys",
     peer="photutils|pybdsf|matched_filter_3d|sofia",
-    estimator="excess_map|ts_map|likelihood_fit|aperture_photometry",
+    finder="pybdsf|smoothed_residual|photutils",
+    estimator="excess_map|ts_map|ts_map_other_tracer|likelihood_fit|aperture_photometry",
 
 
 report: "report/workflow.rst"
@@ -40,6 +41,7 @@ include: "rules/label_objects.smk"
 include: "rules/augment.smk"
 include: "rules/build_dataset.smk"
 include: "rules/fetch_irfs.smk"
+include: "rules/fetch_clusters.smk"
 include: "rules/simulate.smk"
 include: "rules/make_examples.smk"
 include: "rules/train.smk"
@@ -53,6 +55,7 @@ include: "rules/export.smk"
 include: "rules/peers.smk"
 include: "rules/estimators.smk"
 include: "rules/build_catalog.smk"
+include: "rules/reference.smk"
 include: "rules/plots.smk"
 include: "rules/studies.smk"
 include: "rules/resources.smk"

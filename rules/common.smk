@@ -15,6 +15,7 @@ from skyloom.config.identity import settings_hash
 from skyloom.config.load import load
 from skyloom.config.schema import CaseSettings
 from skyloom.errors import UserError
+from skyloom.learn.chains import member_role
 from skyloom.learn.chains import roles as chain_roles
 from skyloom.learn.variants import VARIANTS, changed
 from skyloom.workflow.account import check_account
@@ -249,7 +250,20 @@ def catalog_config(wildcards):
     """Return a short hash of the settings that the case's catalog depends on."""
     case = CONFIG["cases"][wildcards.case]
     if wildcards.case in SEARCHED:
-        unused = ("models", "title", "peers", "decoras", "variants", "estimators", "slow_shards", "astroai")
+        unused = (
+            "models",
+            "title",
+            "peers",
+            "decoras",
+            "variants",
+            "estimators",
+            "classical",
+            "finders",
+            "slow_shards",
+            "slow_fields",
+            "astroai",
+            "fine_tuning",
+        )
         parts = {key: value for key, value in case.items() if key not in unused}
         parts["models"] = {name: case["models"][name] for name in case["chain"]}
     else:
@@ -335,7 +349,7 @@ def split_names(wildcards):
 
 def compared():
     """Return the cases with other detectors or estimators to compare."""
-    return [*having("peers"), *having("estimators")]
+    return [*having("peers"), *having("estimators"), *having("classical"), *having("finders")]
 
 
 def showing(figure):
@@ -382,6 +396,18 @@ def catalog_labels(wildcards):
     return "<results>/{case}/training/labels.ecsv" if wildcards.case in CLASSIFIED else []
 
 
+def cluster_list(wildcards):
+    """Return the list of clusters that a search takes those of its images from, if it does."""
+    clusters = getattr(CASES[wildcards.case].search, "clusters", None)
+    return (clusters and clusters.file) or []
+
+
+def position_list(wildcards):
+    """Return the list of positions that an archive is asked for, if it is one that needs a list."""
+    archive = CONFIG["cases"][wildcards.case]["archive"]
+    return (wildcards.archive == "lotss" and archive["lotss"]["positions"]) or []
+
+
 def reference_file(wildcards):
     return CASES[wildcards.case].reference.file or []
 
@@ -407,14 +433,23 @@ def example_settings(wildcards):
 
 
 def chain_files(case, names):
-    return expand("<results>/{case}/models/{model}_0.keras", case=case, model=names)
+    """Return the files of some models of a chain, with all members of an ensemble."""
+    return [
+        f"<results>/{case}/models/{name}_{member}.keras"
+        for name in names
+        for member in range(CASES[case].models[name].members)
+    ]
 
 
 def in_roles(case, names):
     """Return ROLE=FILE of some models of a chain, as the steps take them."""
-    roles = chain_roles({name: CASES[case].models[name] for name in names}, hook(case, "roles")())
-    pattern = f"{RESULTS}/{case}/models/{{}}_0.keras"
-    return [f"{role}={pattern.format(name)}" for role, name in roles.items()]
+    models = CASES[case].models
+    roles = chain_roles({name: models[name] for name in names}, hook(case, "roles")())
+    return [
+        f"{member_role(role, member)}={RESULTS}/{case}/models/{name}_{member}.keras"
+        for role, name in roles.items()
+        for member in range(models[name].members)
+    ]
 
 
 def needed_models(wildcards):
@@ -483,6 +518,19 @@ def decoras_models(wildcards):
     return chain_files(wildcards.case, CASES[wildcards.case].decoras)
 
 
+def variant_histories(wildcards):
+    """Return the histories of the chain's models, each followed by those of the models that stand in for it."""
+    case = CASES[wildcards.case]
+    names = [
+        name
+        for model in case.chain
+        for name in dict.fromkeys(
+            [model, *(one.models[model] for one in case.variants.values() if model in one.models)]
+        )
+    ]
+    return [f"<results>/{wildcards.case}/models/{name}_0.history.csv" for name in names]
+
+
 def variant_search(wildcards):
     """Return the settings of the search as JSON, with those that a variant has of its own."""
     node = CONFIG["cases"][wildcards.case]
@@ -539,6 +587,32 @@ def estimator_shards(wildcards):
     every = case.simulate.shards
     few = min(case.slow_shards or every, every)
     return [every, *(few if name in case.SLOW else every for name in case.estimators)]
+
+
+def classical_shards(wildcards):
+    """Return how many shards the chain and each classical search take: some of them, for it takes seconds a patch."""
+    case = CASES[wildcards.case]
+    every = case.simulate.shards
+    return [every, *(min(case.slow_shards or every, every) for _ in case.classical)]
+
+
+def map_model(wildcards):
+    """Return the first network of a chain, which sees whole observations."""
+    return chain_files(wildcards.case, CASES[wildcards.case].chain[:1])
+
+
+def fine_tuning_settings(wildcards):
+    """Return what a fine-tuning depends on as JSON."""
+    node = CONFIG["cases"][wildcards.case]
+    simulate = simulate_settings(wildcards.case)
+    return json.dumps(
+        {"simulate": simulate, "search": node["search"], "fine_tuning": node["fine_tuning"]}, sort_keys=True
+    )
+
+
+def finder_fields(wildcards):
+    """Return the option that limits the fields of a finder that takes long."""
+    return f"--most {CASES[wildcards.case].slow_fields}" if wildcards.finder == "pybdsf" else ""
 
 
 def astroai_models(wildcards):
@@ -632,11 +706,13 @@ def published_page(wildcards):
         names.append("peers")
     if wildcards.case in having("peers"):
         names.append("peers_snr")
+    if wildcards.case in having("classical"):
+        names.append("peers_flux")
     return expand("<results>/{case}/{name}.md", case=wildcards.case, name=names)
 
 
 def published_table(wildcards):
-    """Return the table of the page that the README shows."""
+    """Return the table of the page that docs/scores.md shows."""
     name = "peers" if wildcards.case in compared() else "metrics/scores"
     return f"<results>/{wildcards.case}/{name}.md"
 

@@ -126,6 +126,7 @@ use rule score_detections as score_split with:
 rule compare_splits:
     input:
         scores=split_scores("chain.json"),
+        residuals=split_scores("residuals.ecsv"),
         script="scripts/compare_splits.py",
         library=library("scripts/compare_splits.py"),
     output:
@@ -153,4 +154,5 @@ rule compare_splits:
         names=split_names,
     shell:
         "python {input.script} --case {wildcards.case} --names {params.names} --scores {input.scores}"
+        " --residuals {input.residuals}"
         " --table {output.table} --text {output.text} > {log:q} 2>&1"

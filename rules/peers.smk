@@ -169,7 +169,7 @@ rule compare_variants:
     benchmark:
         "<logs>/benchmarks/{case}/compare_variants.tsv"
     wildcard_constraints:
-        case=one_of(having("variants")),
+        case=one_of(having("decoras")),
     conda:
         "../envs/compare_detectors.yaml"
     threads: 1
@@ -186,3 +186,151 @@ rule compare_variants:
         " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
         " --times {input.times} --table {output.table} --text {output.text}"
         " --by-snr {output.by_snr} --by-snr-text {output.by_snr_text} --figure {output.figure} > {log:q} 2>&1"
+
+
+rule plot_variant_training:
+    input:
+        histories=variant_histories,
+        script="scripts/plot_training.py",
+        library=library("scripts/plot_training.py"),
+    output:
+        figure=report(
+            "<results>/{case}/plots/ablation_training.png",
+            caption="../report/training.rst",
+            category="{case}",
+            subcategory="training",
+            labels={"figure": "training of the variants"},
+        ),
+        text="<results>/{case}/ablation_training.md",
+    log:
+        "<logs>/{case}/plot_variant_training.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_variant_training.tsv"
+    wildcard_constraints:
+        case=one_of(having("decoras")),
+    conda:
+        "../envs/plot_training.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    shell:
+        "python {input.script} --histories {input.histories} --output {output.figure} --text {output.text} > {log:q} 2>&1"
+
+
+rule compare_fields:
+    input:
+        validation=detector_files("variants", "validation"),
+        test=detector_files("variants", "test"),
+        times=detector_files("variants", "test", "times.csv"),
+        validation_truths=observation_shards(
+            "<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"
+        ),
+        test_truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        script="scripts/compare_fields.py",
+        library=library("scripts/compare_fields.py"),
+    output:
+        table=report(
+            "<results>/{case}/chains.csv",
+            caption="../report/chains.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "other chains"},
+        ),
+        text="<results>/{case}/chains.md",
+        figure=report(
+            "<results>/{case}/plots/chains.png",
+            caption="../report/chains.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "other chains"},
+        ),
+    log:
+        "<logs>/{case}/compare_fields.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/compare_fields.tsv"
+    wildcard_constraints:
+        case=one_of(showing("verdicts")),
+    conda:
+        "../envs/compare_fields.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(20),
+    params:
+        settings=settings("search"),
+        names=detector_names("variants"),
+        seed=SEED,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --seed {params.seed}"
+        " --names {params.names} --validation {input.validation} --test {input.test}"
+        " --validation-truths {input.validation_truths} --test-truths {input.test_truths}"
+        " --times {input.times} --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"
+
+
+rule detect_with_finder:
+    input:
+        observations="<results>/{case}/simulated/{split}_{shard}.h5",
+        script="scripts/detect_with_finder.py",
+        library=library("scripts/detect_with_finder.py"),
+    output:
+        detections="<results>/{case}/finders/{finder}_{split}_{shard}.ecsv",
+        times="<results>/{case}/finders/{finder}_{split}_{shard}.times.csv",
+    log:
+        "<logs>/{case}/detect_with_finder_{finder}_{split}_{shard}.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/detect_with_finder_{finder}_{split}_{shard}.tsv"
+    wildcard_constraints:
+        case=one_of(having("finders")),
+    conda:
+        "../envs/detect_with_finder.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60, 1, of=shard_observations),
+    params:
+        settings=settings("search"),
+        most=finder_fields,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q} --finder {wildcards.finder}"
+        " {params.most} --observations {input.observations} --output {output.detections} --times {output.times}"
+        " > {log:q} 2>&1"
+
+
+use rule compare_fields as compare_finders with:
+    input:
+        validation=detector_files("finders", "validation"),
+        test=detector_files("finders", "test"),
+        times=detector_files("finders", "test", "times.csv"),
+        validation_truths=observation_shards(
+            "<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "validation"
+        ),
+        test_truths=observation_shards("<results>/{case}/simulated/{split}_{shard}.truth.ecsv", "test"),
+        script="scripts/compare_fields.py",
+        library=library("scripts/compare_fields.py"),
+    output:
+        table=report(
+            "<results>/{case}/peers.csv",
+            caption="../report/peers.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "classical finders"},
+        ),
+        text="<results>/{case}/peers.md",
+        figure=report(
+            "<results>/{case}/plots/peers.png",
+            caption="../report/peers.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "classical finders"},
+        ),
+    log:
+        "<logs>/{case}/compare_finders.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/compare_finders.tsv"
+    wildcard_constraints:
+        case=one_of(having("finders")),
+    params:
+        settings=settings("search"),
+        names=detector_names("finders"),
+        seed=SEED,

@@ -335,7 +335,7 @@ rule plot_maps:
             caption="../report/location.rst",
             category="{case}",
             subcategory="metrics",
-            labels={"figure": "completeness and positions"},
+            labels={"figure": "completeness, positions and probabilities"},
         ),
         bias=report(
             "<results>/{case}/plots/bias.png",
@@ -370,3 +370,136 @@ rule plot_maps:
         " --truth {input.truth} --detections {input.detections} --calibration {input.calibration}"
         " --models {params.models} --location {output.location} --bias {output.bias}"
         " --sources {output.sources} > {log:q} 2>&1"
+
+
+rule plot_patches:
+    input:
+        scores="<results>/{case}/metrics/chain.json",
+        residuals="<results>/{case}/metrics/residuals.ecsv",
+        others="<results>/{case}/metrics/other_tracer_residuals.ecsv",
+        observations="<results>/{case}/simulated/test_000.h5",
+        truth="<results>/{case}/simulated/test_000.truth.ecsv",
+        detections="<results>/{case}/detections/test_000.ecsv",
+        calibration="<results>/{case}/detections/calibration.json",
+        models=chain_models,
+        script="scripts/plot_patches.py",
+        library=library("scripts/plot_patches.py"),
+    output:
+        patches=report(
+            "<results>/{case}/plots/patches.png",
+            caption="../report/patches.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "patches and their sources"},
+        ),
+        purity=report(
+            "<results>/{case}/plots/purity.png",
+            caption="../report/purity.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "completeness and purity"},
+        ),
+        flux=report(
+            "<results>/{case}/plots/flux.png",
+            caption="../report/flux.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "fluxes"},
+        ),
+        positions=report(
+            "<results>/{case}/plots/positions.png",
+            caption="../report/positions.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "positions"},
+        ),
+        roc=report(
+            "<results>/{case}/plots/roc.png",
+            caption="../report/roc.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "true or false, and kinds"},
+        ),
+        tracers=report(
+            "<results>/{case}/plots/tracers.png",
+            caption="../report/tracers.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "two models of the diffuse emission"},
+        ),
+    log:
+        "<logs>/{case}/plot_patches.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_patches.tsv"
+    wildcard_constraints:
+        case=one_of(showing("patches")),
+    conda:
+        "../envs/plot_patches.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        models=all_roles,
+    shell:
+        "python {input.script} --scores {input.scores} --residuals {input.residuals} --others {input.others}"
+        " --observations {input.observations} --truth {input.truth} --detections {input.detections}"
+        " --calibration {input.calibration} --models {params.models}"
+        " --patches {output.patches} --purity {output.purity} --flux {output.flux}"
+        " --positions {output.positions} --roc {output.roc} --tracers {output.tracers} > {log:q} 2>&1"
+
+
+rule plot_fields:
+    input:
+        scores="<results>/{case}/metrics/chain.json",
+        residuals="<results>/{case}/metrics/residuals.ecsv",
+        observations="<results>/{case}/simulated/test_000.h5",
+        truth="<results>/{case}/simulated/test_000.truth.ecsv",
+        detections="<results>/{case}/detections/test_000.ecsv",
+        calibration="<results>/{case}/detections/calibration.json",
+        models=chain_models,
+        script="scripts/plot_fields.py",
+        library=library("scripts/plot_fields.py"),
+    output:
+        verdicts=report(
+            "<results>/{case}/plots/verdicts.png",
+            caption="../report/verdicts.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "fields told right"},
+        ),
+        brightness=report(
+            "<results>/{case}/plots/brightness.png",
+            caption="../report/brightness.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "found against brightness"},
+        ),
+        fields=report(
+            "<results>/{case}/plots/fields.png",
+            caption="../report/fields.rst",
+            category="{case}",
+            subcategory="catalog",
+            labels={"figure": "fields and their emission"},
+        ),
+    log:
+        "<logs>/{case}/plot_fields.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/plot_fields.tsv"
+    wildcard_constraints:
+        case=one_of(showing("verdicts")),
+    conda:
+        "../envs/plot_fields.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        settings=settings("search"),
+        models=all_roles,
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
+        " --scores {input.scores} --residuals {input.residuals} --observations {input.observations}"
+        " --truth {input.truth} --detections {input.detections} --calibration {input.calibration}"
+        " --models {params.models} --verdicts {output.verdicts} --brightness {output.brightness}"
+        " --fields {output.fields} > {log:q} 2>&1"

@@ -5,6 +5,7 @@ rule query_archive:
     input:
         simulated=simulated("<results>/{case}/embedded/simulated/shard_{shard}.obscore.ecsv"),
         products=simulated("<results>/{case}/embedded/simulated/shard_{shard}.tar"),
+        positions=position_list,
         script="scripts/query_archive.py",
         library=library("scripts/query_archive.py"),
     output:

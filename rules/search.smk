@@ -6,6 +6,7 @@ rule search:
         manifest=searched_manifest,
         models=chain_models,
         calibration="<results>/{case}/detections/calibration.json",
+        clusters=cluster_list,
         script="scripts/search.py",
         library=library("scripts/search.py"),
     output:

@@ -141,7 +141,7 @@ rule publish_results:
 
 rule publish_ablation:
     input:
-        page=expand("<results>/{{case}}/{name}.md", name=["ablation", "ablation_snr"]),
+        page=expand("<results>/{{case}}/{name}.md", name=["ablation", "ablation_snr", "ablation_training"]),
         script="scripts/publish_results.py",
         library=library("scripts/publish_results.py"),
     output:
@@ -151,7 +151,7 @@ rule publish_ablation:
     benchmark:
         "<logs>/benchmarks/{case}/publish_ablation.tsv"
     wildcard_constraints:
-        case=one_of(having("variants")),
+        case=one_of(having("decoras")),
     conda:
         "../envs/publish_results.yaml"
     threads: 1
@@ -160,3 +160,38 @@ rule publish_ablation:
         runtime=minutes(10),
     shell:
         "python {input.script} --page {input.page} --page-copy {output.page} > {log:q} 2>&1"
+
+
+rule fine_tune:
+    input:
+        model=map_model,
+        instruments=instrument_files,
+        script="scripts/fine_tune.py",
+        library=library("scripts/fine_tune.py"),
+    output:
+        table=report(
+            "<results>/{case}/fine_tuning.csv",
+            caption="../report/fine_tuning.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "fine-tuning"},
+        ),
+        text="<results>/{case}/fine_tuning.md",
+    log:
+        "<logs>/{case}/fine_tune.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/fine_tune.tsv"
+    wildcard_constraints:
+        case=one_of(having("fine_tuning")),
+    conda:
+        "../envs/fine_tune.yaml"
+    threads: search_threads
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(120),
+    params:
+        settings=fine_tuning_settings,
+        seed=SEED,
+    shell:
+        "python {input.script} --case {wildcards.case} --all-settings {params.settings:q} --seed {params.seed}"
+        " --model {input.model} --table {output.table} --text {output.text} > {log:q} 2>&1"

@@ -56,7 +56,11 @@ def main(argv=None):
         found = read_chunks(paths, "detections", needed)
         chosen = read_chunks(args.validation[first : first + count], "detections", needed)
         known = read_chunks(args.validation_truths[:count], "truth", needed[:3])
-        if name in args.chains:
+        if name in args.chains and not (match_sources(known, chosen, spectral=True) >= 0).any():
+            # Networks that have learnt nothing are a result: nothing is found.
+            say(f"{name}: no source of the validation cubes was found, so that nothing is taken for one")
+            found, threshold = detection_calibration.apply({}, found[:0]), 1.0
+        elif name in args.chains:
             calibration = detection_calibration.calibrate(known, chosen, settings)
             found = detection_calibration.apply(calibration, found)
             threshold = calibration["threshold"]
@@ -95,7 +99,8 @@ def main(argv=None):
         part.write_text(comparison_markdown(table, cubes, len(truth), settings.purity, times.get(args.names[0])))
     style.save(args.figure, detections.completeness_purity(results))
     for row in table:
-        say(f"{row['detector']}: completeness {row['completeness_3d']:.3f}, purity {row['purity_3d']:.3f} in the cube")
+        shares = [f"{name} {float(np.ma.filled(row[f'{name}_3d'], np.nan)):.3f}" for name in ("completeness", "purity")]
+        say(f"{row['detector']}: {', '.join(shares)} in the cube")
 
 
 def seconds_of(times):

@@ -13,22 +13,25 @@ def main(argv=None):
     parser.add_argument("--case", required=True, help="science case")
     parser.add_argument("--names", nargs="+", required=True, help="of the splits")
     parser.add_argument("--scores", nargs="+", required=True, help="of score_detections.py (JSON), in the same order")
+    parser.add_argument("--residuals", nargs="+", required=True, help="of score_detections.py (ECSV), in this order")
     parser.add_argument("--table", required=True, help="one row a split (CSV)")
     parser.add_argument("--text", required=True, help="the same (Markdown)")
     args = parser.parse_args(argv)
 
     from skyloom.errors import UserError
-    from skyloom.files import read_json, write_table, written_whole
+    from skyloom.files import read_json, read_table, write_table, written_whole
     from skyloom.learn import chains
 
-    if len(args.scores) != len(args.names):
-        raise UserError(f"--scores: {len(args.scores)} files for {len(args.names)} --names; give one for each.")
-    parts = ("found", "residuals", "false_rate", "photon_bias")
+    for name, paths in (("scores", args.scores), ("residuals", args.residuals)):
+        if len(paths) != len(args.names):
+            raise UserError(f"--{name}: {len(paths)} files for {len(args.names)} --names; give one for each.")
+    parts = hook(args.case, "table_needs")()["scores"]
     scores = {
-        name: chains.with_entries(read_json(path), parts, path, "the scores of a search of maps")
+        name: chains.with_entries(read_json(path), parts, path, "the scores of a search")
         for name, path in zip(args.names, args.scores, strict=True)
     }
-    table, text = hook(args.case, "compare_splits")(scores)
+    residuals = {name: read_table(path, "residuals") for name, path in zip(args.names, args.residuals, strict=True)}
+    table, text = hook(args.case, "compare_splits")(scores, residuals)
     write_table(args.table, table)
     with written_whole(args.text) as part:
         part.write_text(text)

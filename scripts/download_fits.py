@@ -11,7 +11,8 @@ from skyloom.cli import run, say, step_parser, step_settings
 def main(argv=None) -> None:
     """Run the step."""
     parser = step_parser(__doc__, section="archive")
-    parser.add_argument("--service", choices=["embedded", "local", "alma"], help="the archive (default: settings)")
+    services = ["embedded", "local", "alma", "fermi", "lotss"]
+    parser.add_argument("--service", choices=services, help="the archive (default: settings)")
     parser.add_argument("--chunk", required=True, help="list of files (ECSV)")
     parser.add_argument("--store", required=True, help="folder of all fetched files")
     parser.add_argument("--manifest", required=True, help="the files with path, size and SHA-256 (ECSV)")

@@ -13,7 +13,7 @@ def main(argv=None):
     parser.add_argument("--detections", required=True, help="what was found in them (ECSV)")
     parser.add_argument("--calibration", required=True, help="of calibrate_detections.py (JSON)")
     parser.add_argument("--models", nargs="+", required=True, help="ROLE=FILE of the chain's networks (.keras)")
-    parser.add_argument("--location", required=True, help="figure: completeness and positions (PNG)")
+    parser.add_argument("--location", required=True, help="figure: completeness, positions and probabilities (PNG)")
     parser.add_argument("--bias", required=True, help="figure: bias of the photons (PNG)")
     parser.add_argument("--sources", required=True, help="figure: maps with their sources (PNG)")
     args = parser.parse_args(argv)
@@ -30,7 +30,7 @@ def main(argv=None):
     from skyloom.plots import gamma, style
 
     calibration = chains.read_calibration(args.calibration)
-    parts = ("found", "residuals", "bias")
+    parts = ("found", "residuals", "bias", "probability")
     scores = chains.with_entries(read_json(args.scores), parts, args.scores, "the scores of a search of maps")
     network = store.load_model(chains.chain_files(args.models, ("map",))["map"])
     found = map_calibration.apply(calibration, read_table(args.detections, "detections"))

@@ -1,4 +1,4 @@
-"""Draw how training went: loss, and accuracy or error, by epoch for every member of every model."""
+"""Draw how training went: loss, and accuracy or error, by epoch for every member of every model (PNG, Markdown)."""
 
 from skyloom.cli import run, say, step_parser
 from skyloom.errors import UserError
@@ -13,12 +13,14 @@ def main(argv=None) -> None:
         "--histories", nargs="+", required=True, help="histories by train.py, named MODEL_MEMBER.history.csv"
     )
     parser.add_argument("--output", required=True, help="the figure (PNG)")
+    parser.add_argument("--text", help="error or accuracy after 1, 2, 4, ... passes (Markdown; default: none)")
     args = parser.parse_args(argv)
 
     import re
     from pathlib import Path
 
-    from skyloom.files import read_table
+    from skyloom.files import read_table, written_whole
+    from skyloom.learn import learning_curves
     from skyloom.plots import style
     from skyloom.plots.training import MEASURES, training
 
@@ -33,6 +35,9 @@ def main(argv=None) -> None:
             raise UserError(f"{path}: has no epochs; train again.")
         histories.append((re.sub(r"_\d+$", "", Path(path).name.partition(".")[0]), history))
     style.save(args.output, training(histories))
+    if args.text:
+        with written_whole(args.text) as part:
+            part.write_text(learning_curves.as_markdown(histories))
     say(f"{args.output}: {len(histories)} trainings")
 
 

@@ -1,4 +1,4 @@
-"""Copy scores of a finished run into a page, and of a case its table into README.md and its figure into images/."""
+"""Copy scores of a finished run into a page, and a case's table into docs/scores.md and its figure into images/."""
 
 from skyloom.cli import run, say, step_parser
 
@@ -10,10 +10,10 @@ def main(argv=None):
     parser.add_argument("--page-copy", required=True, help="where the page goes")
     shown = parser.add_argument_group("of a case, all or none")
     shown.add_argument("--name", help="of the case, whose table stands between <!-- NAME:begin --> and :end")
-    shown.add_argument("--shown", help="table for the README (Markdown)")
+    shown.add_argument("--shown", help="table for the page of all cases (Markdown)")
     shown.add_argument("--figure", help="the case's picture (PNG)")
     shown.add_argument("--figure-copy", help="where the figure goes")
-    parser.add_argument("--readme", default="README.md", help="page to change (default: %(default)s)")
+    parser.add_argument("--scores", default="docs/scores.md", help="page of all cases (default: %(default)s)")
     args = parser.parse_args(argv)
     given = [value is not None for value in (args.name, args.shown, args.figure, args.figure_copy)]
     if any(given) and not all(given):
@@ -29,11 +29,11 @@ def main(argv=None):
     if args.name:
         begin, end = f"<!-- {args.name}:begin -->", f"<!-- {args.name}:end -->"
         table = existing(args.shown, "the table").read_text().strip()
-        text = Path(args.readme).read_text()
+        text = Path(args.scores).read_text()
         if begin not in text or end not in text:
-            raise UserError(f"{args.readme}: has no line `{begin}` or `{end}`; put them where the scores belong.")
+            raise UserError(f"{args.scores}: has no line `{begin}` or `{end}`; put them where the scores belong.")
         head, tail = text.split(begin)[0], text.split(end)[1]
-        copies[args.readme] = f"{head}{begin}\n{table}\n{end}{tail}".encode()
+        copies[args.scores] = f"{head}{begin}\n{table}\n{end}{tail}".encode()
         copies[args.figure_copy] = existing(args.figure, "the figure").read_bytes()
     for path, content in copies.items():
         with written_whole(path) as part:

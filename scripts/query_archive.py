@@ -12,7 +12,8 @@ from skyloom.errors import UserError
 def main(argv=None) -> None:
     """Run the step."""
     parser = step_parser(__doc__, section="archive", seed=True)
-    parser.add_argument("--service", choices=["embedded", "local", "alma"], help="the archive (default: settings)")
+    services = ["embedded", "local", "alma", "fermi", "lotss"]
+    parser.add_argument("--service", choices=services, help="the archive (default: settings)")
     parser.add_argument(
         "--simulated", nargs="*", default=[], metavar="ECSV", help="ObsCore tables of the embedded archive"
     )

@@ -102,7 +102,9 @@ def part_of(samples, origin, settings, attrs):
 
             raise UserError(f"the examples have no `{target}`; `target` should be one of {', '.join(names)}.")
         samples = replace(samples, y=samples.y[:, chosen])
-    rows = np.flatnonzero(samples.origin == origin)
+    # What has no such quantity, such as the flux of a candidate that is no source, has no number for it.
+    known = np.isfinite(samples.y).reshape(len(samples), -1).all(axis=1) if target else True
+    rows = np.flatnonzero((samples.origin == origin) & known)
     return samples if len(rows) == len(samples) else samples.take(rows)
 
 

@@ -7,7 +7,7 @@ settings.register_profile("skyloom", deadline=None, derandomize=True)
 settings.load_profile("skyloom")
 
 WORKFLOW = "tests/workflow/"
-APART = ("test_add_a_case.py", "test_real_photons.py")
+APART = ("test_add_a_case.py", "test_real_photons.py", "test_real_radio.py")
 """Those of the workflow that make a run of their own."""
 
 

@@ -121,12 +121,14 @@ class BadServer:
     headers : dict
         Sent with each good or half-good answer, e.g. an ETag.
     requests : list of (path, headers)
+    posted : list of (path, body)
     """
 
     def __init__(self):
         self.files: dict[str, bytes] = {}
         self.headers: dict[str, str] = {}
         self.requests: list[tuple[str, dict]] = []
+        self.posted: list[tuple[str, str]] = []
         self._plans: dict[str, list] = defaultdict(list)
         self._lock = threading.Lock()
 
@@ -192,7 +194,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server_owner.posted.append((self.path, body.decode(errors="replace")))
         self.do_GET()
 
     def whole_or_range(self, data: bytes) -> None:

@@ -122,6 +122,7 @@ def test_splits_stand_beside_each_other(made):
     score(made, "published")
     words = ["--case", CASE, "--names", "test", "published", "--scores", made.folder / "test.json"]
     words += [made.folder / "published.json", "--table", made.folder / "splits.csv"]
+    words += ["--residuals", *(made.folder / f"{split}.residuals.ecsv" for split in ("test", "published"))]
     step("compare_splits", *words, "--text", made.folder / "splits.md")
     table = read_table(made.folder / "splits.csv")
     assert list(table["split"]) == ["test", "published"]
@@ -168,6 +169,7 @@ def test_a_split_that_the_case_has_not_is_refused(tmp_path):
 
 def test_scores_for_other_names_are_refused(made):
     words = ["--case", CASE, "--names", "test", "published", "--scores", made.folder / "test.json"]
+    words += ["--residuals", made.folder / "test.residuals.ecsv"]
     with pytest.raises(UserError, match="1 files for 2 --names"):
         importlib.import_module("compare_splits").main([*map(str, words), "--table", "a.csv", "--text", "a.md"])
 

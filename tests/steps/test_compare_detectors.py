@@ -123,3 +123,15 @@ def test_mistakes_are_told_in_a_sentence_and_leave_no_file(tmp_path, made, chang
     with pytest.raises(UserError, match=re.escape(said)):
         compare(tmp_path, made, **changes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chain_that_finds_nothing_is_a_row_too(tmp_path, made, compared):
+    found = {}
+    for split in ("validation", "test"):
+        table = read_table(made[split][1])
+        found[split] = tmp_path / f"{split}.ecsv"
+        write_table(found[split], table[:0])
+    changes = {split: [made[split][0], path] for split, path in found.items()}
+    rows, _ = compare(tmp_path, made, chains=NAMES, times=made["times"] * 2, **changes)
+    assert rows["chain"] == compared[0]["chain"]
+    assert float(rows["peer"]["completeness_3d"]) == 0 and rows["peer"]["purity_3d"] == ""

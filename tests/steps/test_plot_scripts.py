@@ -149,8 +149,9 @@ def test_metrics(tmp_path):
 def test_training(tmp_path):
     path = tmp_path / "windnet_0.history.csv"
     path.write_text("epoch,loss,val_loss,accuracy,learning_rate\n1,0.5,0.6,0.7,1e-3\n2,0.4,0.5,0.8,1e-3\n")
-    draw("plot_training", histories=[str(path)], output=str(tmp_path / "t.png"))
+    draw("plot_training", histories=[str(path)], output=str(tmp_path / "t.png"), text=str(tmp_path / "t.md"))
     a_figure(tmp_path / "t.png")
+    assert "| windnet | 0.7000 | 0.8000 | 0.8000 |" in (tmp_path / "t.md").read_text()
     path.write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(UserError, match="has no column `val_loss`"):
         draw("plot_training", histories=[str(path)], output=str(tmp_path / "no.png"))

@@ -123,6 +123,7 @@ def test_a_source_without_a_line_has_none_in_the_truth(tmp_path):
         ({"sky": {"brightness": [5, 0.5]}}, "sky.brightness.*the smaller first"),
         ({"sky": {"spectral_index": [2, -2]}}, "sky.spectral_index.*the smaller first"),
         ({"observation": OBSERVATION | {"channels": 16}}, "margin"),
+        ({"observation": OBSERVATION | {"configuration": 8}}, "configuration 8 has a beam"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence_and_leave_no_file(tmp_path, options, message):

@@ -176,7 +176,7 @@ WRONG = {
     ),
     "choice": (
         {"archive": {"service": "almma"}},
-        "`archive.service` is 'almma', but should be one of embedded, local, alma; did you mean `alma`?",
+        "`archive.service` is 'almma', but should be one of embedded, local, alma, fermi, lotss; did you mean `alma`?",
     ),
     "text for a number": (
         {"run": {"seed": "x"}},
@@ -197,7 +197,8 @@ WRONG = {
     ),
     "value for a section": (
         {"archive": None},
-        "`archive` is null, but should be a section with the keys service, local, alma, search, download.",
+        "`archive` is null, but should be a section with the keys service, local, alma, fermi, lotss, search, "
+        "download.",
     ),
     "out of range": (
         case({"crop": {"size": 101}}),

@@ -17,6 +17,7 @@ CASES = [path.stem for path in sorted((ROOT / "scripts/skyloom/cases").glob("[a-
 # Names of modules where conda-forge calls the package otherwise.
 PACKAGES = {
     "PIL": "pillow",
+    "astropy_healpix": "astropy-healpix",
     "matplotlib": "matplotlib-base",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -28,6 +29,17 @@ ON_PYPI = {"matplotlib-base": "matplotlib"}
 OTHER_BACKENDS = {"jax", "torch"}
 # What ALminer needs of its own; it is installed without its pins, which contradict those of the other packages.
 ALMINER = {"alminer": {"matplotlib-base", "pandas", "pip"}}
+
+# What astropy does with scipy, which it imports when called.
+WITH_SCIPY = {
+    "FlatLambdaCDM",
+    "binom_conf_interval",
+    "match_to_catalog_3d",
+    "match_to_catalog_sky",
+    "poisson_conf_interval",
+    "search_around_3d",
+    "search_around_sky",
+}
 
 # gammapy takes a private part of regions that its newer versions do not have, and does not say so.
 BESIDE = {"gammapy": {"regions"}}
@@ -69,6 +81,10 @@ def modules_of(path: Path) -> frozenset[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "resources.files":  # its data are read
+            names.add(node.args[0].value)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in WITH_SCIPY:
+            names.add("scipy")
     return frozenset(names - set(sys.stdlib_module_names) - {"skyloom"})
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.cases.alma_cubes import Observation, Sky
+from skyloom.cases.alma_cubes import Observation, Sky, telescope_of
 from skyloom.detect.simulated_cubes import sky_parts
+from skyloom.errors import UserError
 from skyloom.instruments import alma, dirty_cubes
 from skyloom.instruments import interferometer as radio
 from skyloom.sky import line_sources as sky
@@ -118,6 +119,19 @@ def test_water_and_receiver_add_noise(band):
 def test_a_larger_configuration_has_a_smaller_beam(band):
     sizes = [np.prod(observe(configuration=number).beam[:2]) for number in (2, 4)]
     assert sizes[0] > 1.3 * np.prod(band.beam[:2]) > 1.3 * 1.3 * sizes[1]
+
+
+@pytest.mark.parametrize("configuration", range(1, 11))
+def test_every_configuration_can_be_observed_with_the_pixels_that_are_proposed(configuration):
+    pixel = dirty_cubes.pixel_for(alma.read_antennas(ARRAYS, configuration), 230.0)
+    some = observe(configuration=configuration, pixel=pixel, side=96, channels=16)
+    assert 4 < some.beam[1] < some.beam[0] < 15
+    assert dirty_cubes.Telescope(some).noise(4, np.random.default_rng(0)).std() == pytest.approx(1, abs=0.2)
+
+
+def test_a_beam_that_the_pixels_do_not_show_is_told():
+    with pytest.raises(UserError, match=r"configuration 8 .* pixels of 0.1 arcsec .* take pixels of 0\.006 arcsec"):
+        telescope_of(Observation(configuration=8, side=96, channels=16), ARRAYS.parent)
 
 
 # Dirty cubes

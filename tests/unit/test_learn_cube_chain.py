@@ -385,6 +385,16 @@ def test_estimates_are_in_pixels_degrees_and_units_of_the_noise(size, angle, flu
     assert found["pa_error"] == pytest.approx([min(np.degrees(relative / length) / 2, 52)] * 3, rel=1e-4)
 
 
+def test_published_networks_which_give_no_errors_are_taken_too():
+    target = search.stamp_target([6.0], [3.0], [30.0], [1.5])[0]
+    places = {"fwhm_major": [0], "fwhm_minor": [1], "pa": [2, 3], "flux": [4]}
+    made = {name: lambda given, some=some: np.tile(target[some], (len(given), 1)) for name, some in places.items()}
+    stamp = search.Focused(np.zeros((search.STAMP,) * 2, np.float32), 60.0, 60.0, 0.1, 20.0, 36, 36)
+    found = cube_chain.estimate(made, [stamp])
+    assert [found[name][0] for name in places] == pytest.approx([6.0, 3.0, 30.0, 30.0], rel=1e-5)
+    assert all(0 < found[f"{name}_error"][0] < np.inf for name in places)
+
+
 def test_an_angle_without_a_direction_has_the_error_of_any_angle():
     made = {"pa": lambda given: np.tile([0.0, 0.0, 0.0], (len(given), 1))}
     stamp = search.Focused(np.zeros((search.STAMP,) * 2, np.float32), 60.0, 60.0, 0.1, 5.0, 36, 36)

@@ -14,7 +14,7 @@ import keras  # noqa: E402  (it reads its environment when it is imported)
 from skyloom.learn import losses  # noqa: E402
 from skyloom.learn.losses import LOSSES  # noqa: E402
 
-MAPS = ("l1_ssim", "msle", "focal", "cross_entropy", "l1")
+MAPS = ("l1_ssim", "msle", "focal", "cross_entropy", "dice", "dice_cross_entropy", "l1")
 HALF_LOG_2_PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -33,6 +33,10 @@ def samples(name, count, seed):
         return random.binomial(counts.astype(int), 0.3), np.concatenate([0.2 * counts, counts], axis=-1)
     if name in ("gaussian_nll", "student_nll"):
         return random.normal(size=(count, 1)), random.normal(size=(count, 2))
+    if name == "logistic":
+        return random.integers(0, 2, (count, 1)), random.normal(size=(count, 1))
+    if name == "categorical":
+        return np.eye(3)[random.integers(0, 3, count)], random.normal(size=(count, 3))
     twice = random.uniform(0, 2 * np.pi, count)
     return np.stack([np.cos(twice), np.sin(twice)], axis=1), random.normal(size=(count, 3))
 
@@ -117,6 +121,28 @@ def test_focal_of_an_empty_map_asks_for_nothing_but_silence():
     empty = np.zeros((2, 16, 20, 1))
     quiet, loud = (value(LOSSES["focal"](), empty, np.full(empty.shape, p)) for p in (0.001, 0.5))
     assert 0 <= quiet < 1e-3 < loud
+
+
+def test_dice_is_the_overlap_of_map_and_mask():
+    mask = np.zeros((1, 8, 8, 1))
+    mask[0, 2:6, 2:6] = 1
+    dice = LOSSES["dice"](smooth=0.0)
+    assert value(dice, mask, mask) == pytest.approx(0)
+    assert value(dice, mask, 1 - mask) == pytest.approx(1)
+    half = np.where(np.arange(8)[None, :, None, None] < 4, mask, 0)
+    assert value(dice, mask, half) == pytest.approx(1 - 2 * 8 / (16 + 8))
+
+
+def test_dice_of_an_empty_mask_asks_for_silence():
+    empty = np.zeros((1, 64, 64, 1))
+    quiet, loud = (value(LOSSES["dice"](), empty, np.full(empty.shape, p)) for p in (0.001, 0.5))
+    assert 0 <= quiet < 0.1 and loud > 0.9
+
+
+def test_dice_with_cross_entropy_is_the_sum_of_both():
+    y, p = (np.random.default_rng(n).random((2, 6, 6, 1)) for n in (0, 1))
+    parts = value(LOSSES["dice"](), y, p) + 2 * value(LOSSES["cross_entropy"](), y, p)
+    assert value(LOSSES["dice_cross_entropy"](), y, p) == pytest.approx(parts, rel=1e-5)
 
 
 def test_cross_entropy_is_least_at_the_share_of_positives():
@@ -211,12 +237,16 @@ def test_the_names_are_those_of_the_configuration():
         "l1_ssim",
         "focal",
         "cross_entropy",
+        "dice",
+        "dice_cross_entropy",
         "l1",
         "gaussian_nll",
         "student_nll",
         "angle_nll",
         "msle",
         "photons",
+        "logistic",
+        "categorical",
     }
     assert all(LOSSES[name]().name == name for name in LOSSES)
 
@@ -235,3 +265,20 @@ def test_photons_where_nothing_is_counted_cost_nothing_and_sure_shares_are_finit
     sure = value(LOSSES["photons"](), counts, np.concatenate([counts, counts], -1))
     none = value(LOSSES["photons"](), counts, np.concatenate([0 * counts, counts], -1))
     assert 0 <= sure < 1e-3 < none < np.inf
+
+
+def test_logits_cost_what_the_cross_entropies_say():
+    random = np.random.default_rng(5)
+    logits, labels = random.normal(size=(6, 1)) * 3, random.integers(0, 2, (6, 1))
+    wanted = keras.losses.BinaryCrossentropy(from_logits=True)(labels.astype(np.float32), logits.astype(np.float32))
+    assert value(LOSSES["logistic"](), labels, logits) == pytest.approx(float(wanted), rel=1e-5)
+    logits, labels = random.normal(size=(6, 3)) * 3, np.eye(3)[random.integers(0, 3, 6)]
+    wanted = keras.losses.CategoricalCrossentropy(from_logits=True)(
+        labels.astype(np.float32), logits.astype(np.float32)
+    )
+    assert value(LOSSES["categorical"](), labels, logits) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_sure_logits_are_finite():
+    assert value(LOSSES["logistic"](), [[1.0]], [[-300.0]]) == pytest.approx(300)
+    assert value(LOSSES["categorical"](), [[1.0, 0, 0]], [[-300.0, 0, 0]]) == pytest.approx(300 + np.log(2))

@@ -140,6 +140,26 @@ def test_scores_are_those_of_the_tables(scored, calibration):
     assert result["residuals"]["all"]["median_bound"] == pytest.approx(np.median(rows["bound"]), rel=1e-6)
 
 
+def test_probabilities_are_held_against_the_truth(scored, calibration):
+    result, _ = scored
+    told = result["probability"]
+    bins = told["bins"]
+    assert sum(row["count"] for row in bins) == told["candidates"] == 3000
+    assert sum(row["count"] * row["observed"] for row in bins) == pytest.approx(told["real"])
+    assert told["error"]["low"] < told["error"]["value"] < 0.05
+
+    truth, detections = tables(1500, seed=4)
+    found = map_calibration.apply(calibration, detections)
+    found["probability"] = found["score"] = 0.5 * found["probability"]
+    wrong, _ = map_scores.scores(truth, found, 0.3, 0.68, np.random.default_rng(0))
+    assert wrong["probability"]["error"]["value"] > 0.2
+
+
+def test_scores_that_are_no_probabilities_are_not_taken_for_any():
+    truth, detections = tables(100, seed=4)
+    assert map_scores.scores(truth, detections, 3.0, 0.68, np.random.default_rng(0))[0]["probability"] is None
+
+
 def test_the_bias_of_the_photons_is_found_everywhere(scored):
     result, _ = scored
     for name, parts in result["bias"].items():
@@ -155,6 +175,7 @@ def test_the_page_shows_every_measure(scored):
     assert text.startswith("Test set: 1500 maps with 1500 sources.")
     assert "| false candidates a map | " in text
     assert "| flux | 0.05 | 0.15 |" in text
+    assert "| expected calibration error of the probability | 0.0" in text
     assert "0.68" in map_scores.said(result) or "deg" in map_scores.said(result)
 
 

@@ -174,6 +174,15 @@ def test_rows_are_in_pixels_of_the_map():
         assert near["x_error"] == pytest.approx(2 * np.exp(-1))
 
 
+def test_the_search_sees_nothing_but_the_counts():
+    observed, _, _, photons = true_photons(PAIR, response())
+    networks = {"map": Cleaner(photons), "position": Centroid()}
+    found = map_search.search_map(observed, networks, SETTINGS, running.Stages({}))
+    blind = CountsMap(observed.counts, observed.pixel)
+    assert observed.source_counts is not None and blind.source_counts is None
+    assert map_search.search_map(blind, networks, SETTINGS, running.Stages({})) == found != []
+
+
 def test_examples_of_maps_are_counts_and_their_photons():
     seen = {1.0: response()}
     parts = list(map_examples.map_examples(seen, sky(), 5, np.random.default_rng, "train", map_examples.cleaned))

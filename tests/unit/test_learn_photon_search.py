@@ -106,7 +106,7 @@ def test_rows_have_the_columns_of_the_catalog(tmp_path):
     assert set(rows[0]) == {*units, "flags", "probability"}
     passed = {"object_id", "product_id", "target_name", "proposal_id", "member_ous_uid", "filename", "sha256"}
     columns = chosen(read_columns(ROOT / "resources" / "columns.yaml"), {*rows[0], *passed, "simulated", "data_sha256"})
-    assert {column.group for column in columns} == {"common", "gamma_source"}
+    assert {column.group for column in columns} == {"common", "gamma_source", "error_circle"}
     for column in columns:
         table, _, name = column.source.partition(".")
         if table == "objects" and name in units:

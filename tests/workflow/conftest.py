@@ -20,7 +20,7 @@ class Project:
     def __init__(self, path: Path):
         self.path = path
 
-    def snakemake(self, *arguments, configs=(), check=True, timeout=2400):
+    def snakemake(self, *arguments, configs=(), check=True, timeout=4000):
         """Run Snakemake with the tiny preset and `configs` on top; return what it printed."""
         done = subprocess.run(
             self.command(*arguments, configs=configs),

@@ -13,8 +13,8 @@ from skyloom.learn.variants import VARIANTS
 from .conftest import ROOT, TINY
 
 SERVICE = ROOT / "tests/services/conda"
-# A network that leads to Zenodo is not to be had in a test.
-STEPS = sorted({path.stem for path in (ROOT / "envs").glob("*.yaml")} - {"fetch_irfs"})
+# A network that leads to Zenodo or VizieR is not to be had in a test.
+STEPS = sorted({path.stem for path in (ROOT / "envs").glob("*.yaml")} - {"fetch_irfs", "fetch_clusters"})
 CASE = "results/tiny/disk_winds"
 # `all` leaves these out.
 STUDIES = [
@@ -26,6 +26,9 @@ STUDIES = [
     "results/tiny/cherenkov/peers.csv",
     "results/tiny/cherenkov/embedded/stacks/manifest.ecsv",
     "results/tiny/cherenkov/models/cleaner.tflite",
+    "results/tiny/fermi_sources/peers.csv",
+    "results/tiny/diffuse_radio/peers.csv",
+    "results/tiny/diffuse_radio/fine_tuning.csv",
 ]
 
 
@@ -38,7 +41,7 @@ def tools() -> Path:
     return Path(uv)
 
 
-def called_in(folder: Path, uv: Path, *command: str, timeout: int = 3000) -> subprocess.CompletedProcess:
+def called_in(folder: Path, uv: Path, *command: str, timeout: int = 4500) -> subprocess.CompletedProcess:
     """Run a command with the stand-in for conda, and this Python, first on the path."""
     path = os.pathsep.join([str(SERVICE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "UV": str(uv), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
@@ -57,7 +60,6 @@ def test_every_step_runs_in_its_own_environment(finished, clean_project, tmp_pat
         pytest.skip(f"no packages can be had: {tried.stderr.strip().splitlines()[-1]}")
 
     project = clean_project("conda")
-    shutil.copy(ROOT / "README.md", project.path)
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", TINY]
     command += ["--sdm", "conda", "--conda-prefix", str(tmp_path / "environments"), "--"]
     done = called_in(project.path, uv, *command, *STUDIES, "all")
@@ -68,11 +70,18 @@ def test_every_step_runs_in_its_own_environment(finished, clean_project, tmp_pat
             shutil.copy(project.path / STUDIES[1], project.path / f"{CASE}/ablation/{variant}.json")
     done = called_in(project.path, uv, *command, f"{CASE}/plots/ablation.png")
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    catalog = "results/tiny/catalog.csv"
+    assert (project.path / catalog).read_bytes() == (finished.path / catalog).read_bytes()
+    # Known sources stand in the catalog, too, so that they come last.
+    known = tmp_path / "known.csv"
+    known.write_text("name,ra,dec,flux\nA,120.0,45.0,1e-9\nB,305.0,40.0,2e-9\n")
+    reference = f"cases={{fermi_sources: {{reference: {{file: {known}, flux: flux}}}}}}"
+    target = "results/tiny/fermi_sources/reference.csv"
+    done = called_in(project.path, uv, *command[:-1], "--config", reference, "--", target)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
 
     logs = [path.name for path in (project.path / "logs/tiny").rglob("*.log")]
     assert [step for step in STEPS if not any(name.startswith(step) for name in logs)] == []
     made = {path.stem for path in (tmp_path / "environments").glob("*.yaml")}
     contents = {(ROOT / f"envs/{step}.yaml").read_text() for step in STEPS}
     assert len(made) >= len(contents)
-    catalog = "results/tiny/catalog.csv"
-    assert (project.path / catalog).read_bytes() == (finished.path / catalog).read_bytes()

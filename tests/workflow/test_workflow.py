@@ -14,7 +14,7 @@ from astropy.table import Table
 from .conftest import environment
 
 RESULTS = "results/tiny"
-CASES = ("disk_winds", "alma_cubes", "cherenkov")
+CASES = ("disk_winds", "alma_cubes", "cherenkov", "fermi_sources", "diffuse_radio")
 
 
 def digest(path):

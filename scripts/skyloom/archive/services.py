@@ -84,7 +84,7 @@ def open_service(name: str, settings: Archive, simulated: Sequence[str] = ()) ->
     Parameters
     ----------
     name : str
-        ``embedded``, ``local`` or ``alma``.
+        ``embedded``, ``local``, ``alma``, ``fermi`` or ``lotss``.
     settings : Archive
     simulated : sequence of path
         The ObsCore tables of the embedded archive; each has its ``.tar`` beside it.
@@ -101,7 +101,15 @@ def open_service(name: str, settings: Archive, simulated: Sequence[str] = ()) ->
         from .alma import AlmaService
 
         return AlmaService(settings.alma, settings.download)
-    raise UserError(f"`archive.service` is '{name}', but there are embedded, local and alma.")
+    if name == "fermi":
+        from .fermi import FermiService
+
+        return FermiService(settings.fermi, settings.download)
+    if name == "lotss":
+        from .cutouts import LotssService
+
+        return LotssService(settings.lotss, settings.download)
+    raise UserError(f"`archive.service` is '{name}', but there are embedded, local, alma, fermi and lotss.")
 
 
 def conformed(table: Table, columns: dict) -> Table:

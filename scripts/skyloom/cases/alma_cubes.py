@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ..config.schema import Count, Fraction, Name, Scale, SearchSettings, Section, _rising, unit
+from ..errors import UserError
 
 KEYWORDS = ("Sub-mm Galaxies (SMG)", "Lyman Break Galaxies (LBG)", "Active Galactic Nuclei (AGN)/Quasars (QSO)")
 OTHER_KEYWORDS = ("Debris disks", "Exo-planets")
@@ -198,9 +199,18 @@ def truth_table(rows):
 def telescope_of(observation, instruments):
     """Return the telescope that observes as the settings say (`skyloom.instruments.dirty_cubes.Telescope`)."""
     from ..instruments import alma, dirty_cubes
+    from ..instruments import interferometer as radio
 
     antennas = alma.read_antennas(Path(instruments) / "arrays", observation.configuration)
-    return dirty_cubes.Telescope(dirty_cubes.observe_band(observation, antennas))
+    try:
+        band = dirty_cubes.observe_band(observation, antennas)
+    except radio.BeamNotSeenError:
+        proposed = dirty_cubes.pixel_for(antennas, observation.frequency)
+        raise UserError(
+            f"`simulate.observation`: configuration {observation.configuration} has a beam that pixels of "
+            f"{observation.pixel:g} arcsec do not show; take pixels of {proposed:g} arcsec."
+        ) from None
+    return dirty_cubes.Telescope(band)
 
 
 def roles():

@@ -98,7 +98,7 @@ _STEEPEST = 0.4
 class Simulate(Section):
     """The simulated maps; each has its truth."""
 
-    shards: Annotated[int, Field(ge=1, le=200)] = Field(2, description="Jobs that simulate the maps of one split.")
+    shards: Annotated[int, Field(ge=1, le=200)] = Field(1, description="Jobs that simulate the maps of one split.")
     train: Count = Field(1200, description="Maps whose candidates train the network of positions.")
     validation: Count = Field(400, description="Maps that calibrate the chain and choose the threshold.")
     test: Count = Field(400, description="Maps that are only measured on.")
@@ -118,7 +118,7 @@ class Simulate(Section):
 class Examples(Section):
     """How many simulated examples train the networks that see whole maps."""
 
-    maps: Count = Field(1200, description="Maps with the photons of sources that are in them.")
+    maps: Count = Field(1000, description="Maps with the photons of sources that are in them.")
     published: Count = Field(1200, description="Maps in the published setting, for the published networks.")
     validation: Fraction = Field(0.15, description="As many more, as a share, choose the epoch.")
 
@@ -363,9 +363,14 @@ def detection_table(rows, observed):
 
 
 def table_needs():
-    """Return the columns that truth and detections must have, and the entries of the latter's header."""
+    """Return the columns that truth and detections must have, entries of the latter's header, and parts of scores."""
     place = ["cube", "x", "y"]
-    return {"truth": [*place, "snr"], "detections": [*place, "score", "snr", "photons"], "header": ["pixel"]}
+    return {
+        "truth": [*place, "snr"],
+        "detections": [*place, "score", "snr", "photons"],
+        "header": ["pixel"],
+        "scores": ["found", "residuals", "false_rate", "photon_bias"],
+    }
 
 
 def calibrate(truth, detections, settings):
@@ -385,8 +390,8 @@ def score(truth, detections, calibration, settings, random):
     return scores, residuals, summary, map_scores.as_markdown(summary, scores), map_scores.said(scores)
 
 
-def compare_splits(scores):
-    """Return the scores of several splits, by their names, as a table and in Markdown."""
+def compare_splits(scores, residuals):
+    """Return the scores of several splits, by their names, as a table and in Markdown; residuals are not needed."""
     from ..learn import map_scores
 
     table = map_scores.splits_table(scores)

@@ -13,7 +13,9 @@ from ..errors import UserError
 from ..files import existing
 
 
-def read_reference(path: str | Path, name: str, ra: str, dec: str) -> Table:
+def read_reference(
+    path: str | Path, name: str, ra: str, dec: str, flux: str | None = None, extended: str | None = None
+) -> Table:
     """Return the known sources of a table in FITS (packed or not), VOTable, ECSV or CSV.
 
     Parameters
@@ -21,11 +23,14 @@ def read_reference(path: str | Path, name: str, ra: str, dec: str) -> Table:
     path : path
     name, ra, dec : str
         Columns of the names and the positions (ICRS); the latter in degrees where they have no unit.
+    flux, extended : str or None
+        Columns of the fluxes, and of what is empty, zero or false for a point source.
 
     Returns
     -------
     astropy.table.Table
-        ``name``, and ``ra`` and ``dec`` [deg]; sources without a position are left out.
+        ``name``, and ``ra`` and ``dec`` [deg]; sources without a position are left out. With `flux` there is ``flux``
+        in the unit of its column, NaN where it is not known, and with `extended` a truth value of this name.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def read_reference(path: str | Path, name: str, ra: str, dec: str) -> Table:
         raise UserError(
             f"{path}: cannot be read as a table of known sources ({text}); give FITS, VOTable or CSV."
         ) from error
-    for column in (name, ra, dec):
+    for column in filter(None, (name, ra, dec, flux, extended)):
         if column not in table.colnames:
             near = difflib.get_close_matches(column, table.colnames, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(table.colnames[:8])}."
@@ -53,7 +58,16 @@ def read_reference(path: str | Path, name: str, ra: str, dec: str) -> Table:
         raise UserError(f"{path}: `{ra}` and `{dec}` should be angles as numbers, such as degrees.") from error
     known = np.isfinite(places[0]) & (np.abs(places[1]) <= 90)
     names = np.array([str(value).strip() for value in table[name]], dtype=str)
-    return Table({"name": names[known], "ra": places[0][known], "dec": places[1][known]})
+    result = Table({"name": names[known], "ra": places[0][known], "dec": places[1][known]})
+    if flux:
+        try:
+            result["flux"] = np.ma.filled(np.ma.asarray(table[flux]).astype(float), np.nan)[known]
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: `{flux}` should be fluxes, numbers.") from error
+        result["flux"].unit = table[flux].unit
+    if extended:
+        result["extended"] = np.array([_says(value) for value in table[extended]], dtype=bool)[known]
+    return result
 
 
 def counterparts(ra, dec, reference: Table, radius: float) -> tuple[MaskedColumn, MaskedColumn]:
@@ -84,6 +98,15 @@ def counterparts(ra, dec, reference: Table, radius: float) -> tuple[MaskedColumn
         MaskedColumn(np.where(far, "", names).astype(str), mask=far),
         MaskedColumn(np.where(far, 0.0, distances), mask=far, unit="arcsec"),
     )
+
+
+def _says(value) -> bool:
+    """Return whether a value is neither masked nor an empty text, zero, NaN or false."""
+    if value is np.ma.masked:
+        return False
+    if isinstance(value, str | bytes):
+        return bool(value.strip())
+    return bool(value) and bool(np.isfinite(value))
 
 
 def _degrees(column) -> np.ndarray:

@@ -23,7 +23,8 @@ def searched_area(fields: Table) -> MOC:
     ----------
     fields : astropy.table.Table
         One row a file, with the columns ``status``, ``ra``, ``dec`` (centre of the observed pixels) and ``radius``
-        (of the disc with their area), with units; only rows whose status is ``kept`` count.
+        (of the disc with their area), with units; only rows whose status is ``kept`` count. Where there is a column
+        ``moc``, it tells the area instead (a MOC in ASCII), unless it is empty.
 
     Raises
     ------
@@ -35,6 +36,11 @@ def searched_area(fields: Table) -> MOC:
         raise UserError(f"the fields have no column `{missing[0]}`; make them again with crop.")
     kept = fields[[str(status) == "kept" for status in fields["status"]]]
     area = MOC.new_empty(max_depth=0)
+    if "moc" in kept.colnames:
+        told = np.array([value is not np.ma.masked and bool(str(value)) for value in kept["moc"]], dtype=bool)
+        for text in kept["moc"][told]:
+            area = area.union(MOC.from_string(str(text), "ascii"))
+        kept = kept[~told]
     if not len(kept):
         return area
     radius = _in(kept["radius"], "arcsec")

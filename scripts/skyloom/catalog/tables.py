@@ -51,7 +51,7 @@ def read_chunks(paths: list[str], what: str, needed: list[str], header: Sequence
     return joined
 
 
-def fields_table(records: list[dict], counts: Sequence[str], units: Mapping[str, str | None]) -> Table:
+def fields_table(records: list[dict], counts: Sequence[str], units: Mapping) -> Table:
     """Return what became of each file of a chunk, one row a file; numbers that a dropped file lacks are masked.
 
     Parameters
@@ -61,12 +61,14 @@ def fields_table(records: list[dict], counts: Sequence[str], units: Mapping[str,
     counts : sequence of str
         Whole numbers that a file has.
     units : mapping of str to str or None
-        Other numbers, and their units.
+        Other numbers, and their units; `str` itself for a text.
     """
     kinds = dict.fromkeys(("product_id", "filename", "status", "reason"), str)
-    kinds |= dict.fromkeys(counts, int) | dict.fromkeys(units, float) | {"data_sha256": str}
+    kinds |= dict.fromkeys(counts, int) | {"data_sha256": str}
+    kinds |= {name: str if unit is str else float for name, unit in units.items()}
     table = Table()
     for name, kind in kinds.items():
         values = np.array([record.get(name, kind()) for record in records], dtype=kind)
-        table[name] = MaskedColumn(values, mask=[name not in record for record in records], unit=units.get(name))
+        table[name] = MaskedColumn(values, mask=[name not in record for record in records])
+        table[name].unit = None if kind is str else units.get(name)
     return table

@@ -102,7 +102,7 @@ class Run(Section):
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(42, description="The one number all random numbers come from.")
     chunks: Annotated[int, Field(ge=1, le=500)] = Field(
-        4, description="Number of parts an archive is worked on in; a file belongs to one by a hash of its id."
+        2, description="Number of parts an archive is worked on in; a file belongs to one by a hash of its id."
     )
     cases: Annotated[list[Name], Field(min_length=1)] | Literal["all"] = Field(
         "all", description="The science cases to run, or `all`."
@@ -127,6 +127,53 @@ class AlmaArchive(Section):
     backend: Literal["alminer", "pyvo"] = Field(
         "alminer", description="Who asks: ALminer's keysearch, or ADQL by pyvo."
     )
+
+
+class FermiArchive(Section):
+    """The photons of the Fermi-LAT, asked of its data server through astroquery."""
+
+    url: str = Field(
+        "https://fermi.gsfc.nasa.gov/cgi-bin/ssc/LAT/LATDataQuery.cgi", description="The page that takes questions."
+    )
+    targets: list[str] = Field(
+        [],
+        description="Fields: names that SIMBAD knows, or positions such as `83.633 22.014`. `archive.search.target` or "
+        "`position` stands for one alone.",
+    )
+    grid: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None, description="Without targets: fields at the centres of a HEALPix grid of this nside; 8 is 768 fields."
+    )
+    radius: Angle = Field("15 deg", description="Radius of a field; the server gives 60 deg at most.")
+    energies: Annotated[tuple[Scale, Scale], AfterValidator(_rising), unit("GeV")] = Field(
+        (0.3, 20.0), description="Range of the photons' energies."
+    )
+    dates: tuple[date, date] = Field(
+        (date(2008, 8, 4), date(2018, 8, 4)), description="First day, and the day that is the first without."
+    )
+    patience: Time = Field("1 h", description="How long the server may work on a field.")
+    poll: Time = Field("30 s", description="How often it is asked whether it is done.")
+
+    @model_validator(mode="after")
+    def _the_server_would_take_it(self):
+        if self.dates[0] >= self.dates[1]:
+            raise ValueError("has `dates` of which the first is not before the second")
+        if not 1 <= in_unit(self.radius, "deg") <= 60:
+            raise ValueError("has a `radius` that is not from 1 to 60 deg, which the server gives")
+        return self
+
+
+class LotssArchive(Section):
+    """Cutouts of the LOFAR Two-metre Sky Survey, data release 2, around the positions of a list."""
+
+    server: str = Field("https://lofar-surveys.org", description="Where the service for cutouts is.")
+    beam: Literal[6, 20] = Field(20, description="FWHM of the images' beam [arcsec].")
+    size: Angle = Field("60 arcmin", description="Side of a cutout.")
+    positions: str = Field(
+        "", description="A table of positions in FITS, VOTable, ECSV or CSV, such as a list of clusters."
+    )
+    name: str = Field("name", description="Its column of names.")
+    ra: str = Field("ra", description="Its column of right ascensions (ICRS), in degrees if it has no unit.")
+    dec: str = Field("dec", description="Its column of declinations.")
 
 
 class Search(Section):
@@ -163,9 +210,13 @@ class Download(Section):
 class Archive(Section):
     """Where observations come from. In one file, keys of a case's own `archive:` win over these."""
 
-    service: Literal["embedded", "local", "alma"] = Field("embedded", description="The archive that is searched.")
+    service: Literal["embedded", "local", "alma", "fermi", "lotss"] = Field(
+        "embedded", description="The archive that is searched."
+    )
     local: LocalArchive = LocalArchive()
     alma: AlmaArchive = AlmaArchive()
+    fermi: FermiArchive = FermiArchive()
+    lotss: LotssArchive = LotssArchive()
     search: Search = Search()
     download: Download = Download()
 
@@ -330,6 +381,13 @@ class Reference(Section):
     ra: str = Field("ra", description="Its column of right ascensions (ICRS), in degrees if it has no unit.")
     dec: str = Field("dec", description="Its column of declinations.")
     radius: Angle = Field("6 arcmin", description="A source farther away is not named.")
+    flux: str | None = Field(
+        None, description="Its column of fluxes, for the comparison in `reference.csv`; null for none."
+    )
+    extended: str | None = Field(
+        None,
+        description="Its column that is empty, zero or false for point sources; the others are not counted as missed.",
+    )
 
 
 class AnyCase(Section):
@@ -363,12 +421,26 @@ class ChainModel(Model):
     dataset: Name = Field(description="The examples it is trained on.")
     target: Name | None = Field(None, description="Which of the examples' quantities it estimates; null for all.")
     loss: Literal[
-        "l1", "msle", "l1_ssim", "focal", "cross_entropy", "gaussian_nll", "student_nll", "angle_nll", "photons"
+        "l1",
+        "msle",
+        "l1_ssim",
+        "focal",
+        "cross_entropy",
+        "dice",
+        "dice_cross_entropy",
+        "gaussian_nll",
+        "student_nll",
+        "angle_nll",
+        "photons",
+        "logistic",
+        "categorical",
     ] = Field(description="What the training makes small.")
     fine_tune: Annotated[int, Field(ge=0)] = Field(
         0, description="Epochs of a second training, on what the networks before it in the chain predict."
     )
-    members: Literal[1] = Field(1, description="A chain has one network for each of its tasks.")
+    members: Annotated[int, Field(ge=1, le=20)] = Field(
+        1, description="Networks trained alike with seeds apart, all of which the chain asks: a deep ensemble."
+    )
     class_weights: Literal[False] = Field(False, description="Of classifiers only.")
     flip_online: bool = Field(
         True, description="Show each example as it is or turned by half a turn, anew in each epoch."

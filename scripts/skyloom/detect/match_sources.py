@@ -98,6 +98,49 @@ def match_sources(
     return matched
 
 
+def match_brightest(truth: Table, detections: Table, distance: float) -> np.ndarray:
+    """Return for each true source the index of its detection, or -1, where a detection is of the brightest in reach.
+
+    Parameters
+    ----------
+    truth, detections : astropy.table.Table
+        One row a source: cube, x, y [pixel]; truth also flux, detections also score.
+    distance : float
+        Largest distance of a detection from its source [pixel].
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (len(truth),)
+
+    Notes
+    -----
+    From the surest detection on, each takes the brightest source in reach that none has taken. Detections below a
+    threshold of the score therefore change nothing above it, and a second detection of a source is a false one.
+    """
+    matched = np.full(len(truth), -1)
+    true_cube, found_cube = np.asarray(truth["cube"]), np.asarray(detections["cube"])
+    true, found = (np.stack([values(table, axis) for axis in "xy"], axis=1) for table in (truth, detections))
+    rank_true = np.lexsort([true[:, 1], true[:, 0], -values(truth, "flux"), true_cube])
+    rank_found = np.lexsort([found[:, 1], found[:, 0], -values(detections, "score"), found_cube])
+    for cube in np.intersect1d(true_cube, found_cube):
+        rows = _of(cube, true_cube, rank_true)
+        columns = _of(cube, found_cube, rank_found)
+        near = np.hypot(*np.moveaxis(found[columns, None] - true[None, rows], -1, 0)) <= distance
+        free = np.ones(len(rows), bool)
+        for column, reach in zip(columns, near, strict=True):
+            some = np.flatnonzero(reach & free)
+            if len(some):
+                free[some[0]] = False
+                matched[rows[some[0]]] = column
+    return matched
+
+
+def _of(cube, cubes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the part of an order by cubes that is of one cube."""
+    ordered = cubes[order]
+    return order[np.searchsorted(ordered, cube) : np.searchsorted(ordered, cube, side="right")]
+
+
 def accepted(matched: np.ndarray, detections: Table, threshold: float) -> np.ndarray:
     """Return matches without those whose detection's score is below a threshold; shape (len(matched),)."""
     matched = np.asarray(matched, dtype=int)

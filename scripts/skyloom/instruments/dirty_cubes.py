@@ -128,6 +128,25 @@ def observe_band(settings, antennas: np.ndarray) -> Band:
     )
 
 
+def pixel_for(antennas: np.ndarray, frequency: float) -> float:
+    """Return the side of a pixel [arcsec], to one digit, of which some eight make the dirty beam's width.
+
+    Parameters
+    ----------
+    antennas : numpy.ndarray, shape (n, 3)
+        East, north and up [m].
+    frequency : float
+        GHz.
+
+    Notes
+    -----
+    A fifth of the wavelength over the longest baseline. Natural weights favour the short ones, so that the beam is
+    wider than wavelength over baseline: by 1.6 in ALMA's cycle 9 configuration 3.
+    """
+    longest = np.max(np.linalg.norm(antennas[:, None] - antennas, axis=-1))
+    return float(f"{radio.SPEED_OF_LIGHT / (frequency * 1e9) / longest / 5 / alma.ARCSEC:.0e}")
+
+
 class Telescope:
     """A band made ready to convolve skies and to draw noise; it holds the beams' Fourier transforms."""
 

@@ -18,6 +18,10 @@ SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 ACCURACY = 2e-5  # of the gridding, relative; far below the noise and the limit of single precision
 
 
+class BeamNotSeenError(ValueError):
+    """The pixels do not show the main lobe of a dirty beam."""
+
+
 @dataclass(frozen=True)
 class Beam:
     """A Gaussian beam: full widths at half maximum [rad], position angle of the major axis [deg] east of north."""
@@ -163,7 +167,7 @@ def fit_beam(dirty: NDArray, pixel: float) -> Beam:
 
     Raises
     ------
-    ValueError
+    BeamNotSeenError
         If the main lobe is not resolved by the pixels, or does not fit the image.
     """
     from skimage.measure import label
@@ -172,7 +176,7 @@ def fit_beam(dirty: NDArray, pixel: float) -> Beam:
     lobe = label(dirty > 0.35, connectivity=1)
     north, west = np.nonzero(lobe == lobe[centre, centre])
     if len(north) < 9 or min(north.min(), west.min()) == 0:
-        raise ValueError("the main lobe of the dirty beam does not fit the pixels; choose other pixels.")
+        raise BeamNotSeenError("the main lobe of the dirty beam does not fit the pixels; choose other pixels.")
     x, y = (centre - west).astype(float), (north - centre).astype(float)
 
     def misfit(form):

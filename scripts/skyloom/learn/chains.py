@@ -23,6 +23,19 @@ def roles(models: Mapping[str, object], by_dataset: Mapping[str, str]) -> dict[s
     return {by_dataset.get(model.dataset, model.target): name for name, model in models.items()}
 
 
+def member_role(role: str, member: int) -> str:
+    """Return the role of one member of an ensemble: the first has the model's own, the others a number behind it."""
+    return f"{role}.{member}" if member else role
+
+
+def members(networks: Mapping[str, object], role: str) -> list:
+    """Return the networks of an ensemble in their order, of all networks by their role; an empty list if none is."""
+    count = 0
+    while member_role(role, count) in networks:
+        count += 1
+    return [networks[member_role(role, number)] for number in range(count)]
+
+
 def chain_files(given: Sequence[str], needed: Iterable[str] = ()) -> dict[str, Path]:
     """Return the files of a chain's networks by their role.
 

@@ -25,7 +25,7 @@ class Samples:
 
     Attributes
     ----------
-    x : numpy.ndarray, shape (n, side, side, channels) or (n, length, channels), float32
+    x : numpy.ndarray, shape (n, side, side, channels), (n, length, channels) or (n, numbers), float32 or float16
         Network input (`skyloom.images.normalise.network_input`); of `open_split` an `h5py.Dataset` of that shape.
     y : numpy.ndarray, shape (n,), int8, or (n, ...), float32
         Label: 1 for what is searched, 0 for anything else; or what a network shall give, such as a map or quantities.
@@ -48,11 +48,11 @@ class Samples:
         return len(self.y)
 
     def images(self, rows: np.ndarray) -> np.ndarray:
-        """Return the images of these rows in memory, in the order given, a row any number of times."""
+        """Return the images of these rows in memory, float32, in the order given, a row any number of times."""
         if isinstance(self.x, np.ndarray):
-            return self.x[rows]
+            return self.x[rows].astype(np.float32, copy=False)
         # An image is a chunk, and is not packed (`_append`). h5py takes eighty times as long for a list of rows.
-        images = np.empty((len(rows), *self.x.shape[1:]), self.x.dtype)
+        images = np.empty((len(rows), *self.x.shape[1:]), np.float32)
         rest = (0,) * (self.x.ndim - 1)
         for image, row in zip(images, rows, strict=True):
             image[:] = np.frombuffer(self.x.id.read_direct_chunk((int(row), *rest))[1], self.x.dtype).reshape(
@@ -105,7 +105,8 @@ def _append(group, images: np.ndarray) -> None:
     """Append images to the dataset ``x``, of which each has a chunk of its own, as they are read in any order."""
     shape = images.shape[1:]
     if "x" not in group:
-        group.create_dataset("x", (0, *shape), np.float32, maxshape=(None, *shape), chunks=(1, *shape))
+        kind = np.float16 if images.dtype == np.float16 else np.float32
+        group.create_dataset("x", (0, *shape), kind, maxshape=(None, *shape), chunks=(1, *shape))
     end = len(group["x"])
     group["x"].resize(end + len(images), axis=0)
     group["x"][end:] = images

@@ -132,6 +132,44 @@ class CrossEntropy(keras.losses.Loss):
         return -_mean(positive + (1 - y_true) * ops.log(1 - y_pred + _SMALL))
 
 
+class Dice(keras.losses.Loss):
+    """One minus the overlap of a map of probabilities and a mask, the Dice coefficient.
+
+    Parameters
+    ----------
+    smooth : float
+        Pixels that are added to both, so that a mask with nothing in it has a loss, too.
+
+    Notes
+    -----
+    Milletari et al. (2016, arXiv:1606.04797), with sums in place of sums of squares. What is small in the image counts
+    as much as what is large.
+    """
+
+    def __init__(self, smooth: float = 50.0, name: str = "dice", **options):
+        """Set the pixels that are added; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+        self.smooth = smooth
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for maps (n, height, width, channels) between 0 and 1."""
+        both = 2 * _sum(y_true * y_pred) + self.smooth
+        return 1 - both / (_sum(y_true) + _sum(y_pred) + self.smooth)
+
+
+class DiceCrossEntropy(Dice):
+    """The sum of `Dice` and twice the binary cross entropy, whose gradients help where the overlap is still nothing."""
+
+    def __init__(self, smooth: float = 50.0, name: str = "dice_cross_entropy", **options):
+        """Set the pixels that are added; `options` are those of `keras.losses.Loss`."""
+        super().__init__(smooth, name, **options)
+        self._cross_entropy = CrossEntropy()
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for maps (n, height, width, channels) between 0 and 1."""
+        return super().call(y_true, y_pred) + 2 * self._cross_entropy.call(y_true, y_pred)
+
+
 class GaussianNLL(keras.losses.Loss):
     """Negative log-likelihood of a value under a Gaussian whose mean and log variance are predicted.
 
@@ -219,6 +257,30 @@ class AngleNLL(keras.losses.Loss):
         return likelihood + self.pull * (length - 1) ** 2
 
 
+class Logistic(keras.losses.Loss):
+    """Binary cross entropy of a logit, with targets from 0 to 1."""
+
+    def __init__(self, name: str = "logistic", **options):
+        """Name the loss; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for targets and logits (n, 1)."""
+        return _mean(ops.softplus(y_pred) - y_true * y_pred)
+
+
+class Categorical(keras.losses.Loss):
+    """Cross entropy of several classes, of which each sample is one, by their logits."""
+
+    def __init__(self, name: str = "categorical", **options):
+        """Name the loss; `options` are those of `keras.losses.Loss`."""
+        super().__init__(name=name, **options)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,), for probabilities and logits (n, classes)."""
+        return ops.logsumexp(y_pred, axis=-1) * ops.sum(y_true, axis=-1) - ops.sum(y_true * y_pred, axis=-1)
+
+
 def log_scaled_bessel(x):
     """Return the logarithm of exp(-x) I0(x) for x >= 0, I0 being the modified Bessel function of order zero.
 
@@ -279,11 +341,15 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "l1_ssim": L1SSIM,
     "focal": Focal,
     "cross_entropy": CrossEntropy,
+    "dice": Dice,
+    "dice_cross_entropy": DiceCrossEntropy,
     "l1": L1,
     "msle": MSLE,
     "gaussian_nll": GaussianNLL,
     "student_nll": StudentNLL,
     "angle_nll": AngleNLL,
     "photons": Photons,
+    "logistic": Logistic,
+    "categorical": Categorical,
 }
 """The losses by their names in the configuration; called without arguments, each has its usual constants."""

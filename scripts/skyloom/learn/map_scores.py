@@ -10,10 +10,12 @@ from ..detect.match_sources import accepted, values
 from .detection_scores import completeness_purity, curve, ends, with_masks
 from .detection_summary import measures
 from .map_calibration import LOWEST_SNR, matches
-from .metrics import Interval, bootstrap, proportion
+from .metrics import Interval, bootstrap, calibration_error, proportion, reliability
 
 EDGES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 10000.0)
 """Of the bins of true significance."""
+PROBABILITY_BINS = 10
+"""Of equal width, in which probabilities are held against the share that is real."""
 BIASED = {
     "response": None,
     "flux": (0.05, 0.15, 0.5, 1.5, 5.0, 10.0),
@@ -46,7 +48,8 @@ def scores(
         maps, sources; ``found`` (`skyloom.learn.detection_scores.completeness_purity`, its bins by true significance),
         ``curve``, ``false_rate`` (false candidates a map, with its interval), ``residuals`` for ``all`` and by
         significance (``bins``), ``photon_bias`` of the sources with a significance of `LOWEST_SNR` and more, and its
-        ``bias`` against several quantities.
+        ``bias`` against several quantities, ``probability`` (`probabilities` of all candidates; None where they have
+        only a score).
     astropy.table.Table
         Residuals (`residuals`).
     """
@@ -55,6 +58,7 @@ def scores(
     passed = values(detections, "score") >= threshold
     false = int((passed & ~np.isin(np.arange(len(detections)), kept[kept >= 0])).sum())
     maps = int(detections.meta["cubes"])
+    real = np.isin(np.arange(len(detections)), matched[matched >= 0])
     rows = residuals(truth, detections, kept)
     snr = values(rows, "snr")
     result = {
@@ -75,6 +79,9 @@ def scores(
         },
         "photon_bias": _bias(rows[snr >= LOWEST_SNR]),
         "bias": {name: _biases(rows[snr >= LOWEST_SNR], name, edges) for name, edges in BIASED.items()},
+        "probability": probabilities(real, values(detections, "probability"), confidence, random)
+        if "probability" in detections.colnames
+        else None,
     }
     return result, rows
 
@@ -86,6 +93,41 @@ def _rate(count: int, maps: int, confidence: float) -> Interval:
 
     low, high = poisson_conf_interval(count, "frequentist-confidence", sigma=norm.ppf(0.5 + confidence / 2))
     return Interval(count / maps, float(low) / maps, float(high) / maps)
+
+
+def probabilities(real: np.ndarray, probability: np.ndarray, confidence: float, random: np.random.Generator) -> dict:
+    """Return how far probabilities mean what they say.
+
+    Parameters
+    ----------
+    real : numpy.ndarray, shape (n,)
+        Whether a candidate is of a source, whatever its threshold.
+    probability : numpy.ndarray, shape (n,)
+    confidence : float
+        Level of the intervals.
+    random : numpy.random.Generator
+        Draws resamplings.
+
+    Returns
+    -------
+    dict
+        candidates, real (their numbers); ``error``, the expected calibration error with its interval; ``bins``
+        (`skyloom.learn.metrics.reliability`).
+    """
+    label = np.asarray(real, int)
+
+    def error(some, p):
+        return calibration_error(some, p, PROBABILITY_BINS)
+
+    both = 0 < label.sum() < len(label)
+    return {
+        "candidates": len(label),
+        "real": int(label.sum()),
+        "error": asdict(
+            bootstrap(error, (label, probability), confidence, random) if both else Interval(None, None, None)
+        ),
+        "bins": reliability(label, probability, PROBABILITY_BINS, confidence),
+    }
 
 
 def residuals(truth: Table, detections: Table, matched: np.ndarray) -> Table:
@@ -164,10 +206,12 @@ def _bias(rows: Table) -> dict:
 def summary(scores: dict) -> Table:
     """Return measure, value, and the ends of its interval, masked where they are not defined."""
     found, located = scores["found"]["detectable"], scores["residuals"]["all"]
+    told = scores["probability"]
     rows = [
         (f"completeness at a significance of {LOWEST_SNR:g} and more", found["completeness"]),
         ("purity", found["purity"]),
         ("false candidates a map", scores["false_rate"]),
+        *([("expected calibration error of the probability", told["error"])] if told else []),
         ("median error of the position [deg]", located["median"]),
         ("68 % of the errors of the position are less than [deg]", located["percentile68"]),
         ("median that the Cramer-Rao bound allows [deg]", _alone(located["median_bound"])),
@@ -197,6 +241,7 @@ def splits_table(scores: dict[str, dict]) -> Table:
             ("median", located["median"]),
             ("held_68", located["held"]["radius68"]),
             ("held_95", located["held"]["radius95"]),
+            ("calibration_error", one["probability"]["error"]),
         ):
             row |= ends(key, interval)
         bias = one["photon_bias"]
@@ -208,18 +253,20 @@ def splits_markdown(table: Table) -> str:
     """Return `splits_table` in Markdown."""
     lines = [
         f"Completeness at a significance of {LOWEST_SNR:g} and more, false candidates a map, median error of the",
-        "position and what the Cramér-Rao bound allows [deg], sources within their 68 % and 95 % circles, and mean of",
-        f"measured over true photons, less one, at a significance of {LOWEST_SNR:g} and more. In brackets: intervals.",
+        "position and what the Cramér-Rao bound allows [deg], sources within their 68 % and 95 % circles, mean of",
+        f"measured over true photons, less one, at a significance of {LOWEST_SNR:g} and more, and expected calibration",
+        "error of the probabilities (p). In brackets: intervals.",
         "",
-        "| split | maps | sources | completeness | false a map | median error | bound | 68 % | 95 % | photons |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| split | maps | sources | completeness | false a map | median error | bound | 68 % | 95 % | photons | p |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table:
         shown = [_with_ends(row, name) for name in ("completeness", "false_rate", "median")]
         bound = "" if np.ma.is_masked(row["median_bound"]) else f"{row['median_bound']:.4f}"
         held = [_with_ends(row, name) for name in ("held_68", "held_95")]
         bias = "" if np.ma.is_masked(row["bias"]) else f"{row['bias']:+.3f} ± {row['bias_error']:.3f}"
-        cells = [row["split"], row["maps"], row["sources"], *shown, bound, *held, bias]
+        told = _with_ends(row, "calibration_error")
+        cells = [row["split"], row["maps"], row["sources"], *shown, bound, *held, bias, told]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -260,7 +307,24 @@ def as_markdown(table: Table, scores: dict) -> str:
         for part in parts:
             bias = "not defined" if part["bias"] is None else f"{part['bias']:+.3f} ± {part['error']:.3f}"
             lines.append(f"| {name} | {part['low']:g} | {part['high']:g} | {part['count']} | {bias} |")
+    lines += _reliability(scores["probability"]) if scores["probability"] else []
     return "\n".join(lines) + "\n"
+
+
+def _reliability(told: dict) -> list[str]:
+    """Return the lines that hold probabilities against what is real."""
+    lines = [
+        "",
+        "Probability that a candidate is real, whatever the threshold, and the share that is.",
+        "",
+        "| from | to | candidates | mean probability | real |",
+        "|---|---|---|---|---|",
+    ]
+    for part in told["bins"]:
+        observed = f"{part['observed']:.3f} ({part['observed_low']:.3f} to {part['observed_high']:.3f})"
+        ends = f"{part['low']:.1f} | {part['high']:.1f}"
+        lines.append(f"| {ends} | {part['count']} | {part['probability']:.3f} | {observed} |")
+    return lines
 
 
 def said(scores: dict) -> str:

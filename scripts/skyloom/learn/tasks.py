@@ -116,14 +116,14 @@ class Estimation:
     def batch(self, samples: Samples, rows: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return images and targets of some samples, as they are, turned by half a turn, or mirrored."""
         images, targets = samples.images(rows), samples.y[rows].astype(np.float32)
-        if self.settings.target in ODD:
+        if self.settings.target in ODD and images.ndim == 4:
             along_x, along_y = turn % 2 == 1, turn >= 2
             images[along_x] = mirrored(images[along_x], 2)
             images[along_y] = mirrored(images[along_y], 1)
             targets[along_x] *= -1
             return images, targets
         half = turn == 1
-        images[half] = half_turned(images[half])
+        images[half] = (nets.half_turn(self.settings.network) or half_turned)(images[half])
         if targets.ndim == images.ndim:
             targets[half] = half_turned(targets[half])
         return images, targets

@@ -77,6 +77,11 @@ def check_task(name: str, task: str) -> None:
         raise UserError(f"`network`: `{name}` is not made for these examples; take one of {', '.join(fitting)}.")
 
 
+def half_turn(name: str) -> Callable | None:
+    """Return how images for this network are turned by half a turn, where they are packed in a way of their own."""
+    return getattr(importlib.import_module(f".{source(name).stem}", __package__), "half_turned", None)
+
+
 def _task(name: str) -> str | None:
     """Return what a network of a chain gives, None for a classifier."""
     return getattr(importlib.import_module(f".{name}", __package__), "TASK", None)

@@ -29,6 +29,8 @@ _SMOOTHED = 1.6
 def location(scores: dict, rows: Table) -> Figure:
     """Return completeness, errors of the position and the share that its circles hold, against true significance.
 
+    The last part holds the probabilities of the candidates against the share that is real.
+
     Parameters
     ----------
     scores : dict
@@ -36,13 +38,14 @@ def location(scores: dict, rows: Table) -> Figure:
     rows : astropy.table.Table
         Its residuals.
     """
-    figure, axes = style.new_figure(11, 3.6, ncols=3)
+    figure, axes = style.new_figure(14.4, 3.6, ncols=4)
     _completeness(axes[0], scores["found"]["bins"])
     _distances(axes[1], scores["residuals"]["bins"], rows)
     _held(axes[2], scores["residuals"]["bins"])
-    for ax in axes:
+    for ax in axes[:3]:
         ax.set(xscale="log", xlabel="true significance")
         ax.axvline(LOWEST_SNR, color=style.GREY, lw=0.9, ls=":")
+    _reliability(axes[3], scores["probability"])
     return figure
 
 
@@ -85,6 +88,18 @@ def _held(ax: Axes, bins: list[dict]) -> None:
     ax.set(ylim=(0.4, 1.03), title="Circles that hold the source")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(loc="lower right")
+
+
+def _reliability(ax: Axes, told: dict) -> None:
+    ax.plot([0, 1], [0, 1], color=style.GREY, lw=0.9, ls=":")
+    bins = [
+        (row["probability"], {"value": row["observed"], "low": row["observed_low"], "high": row["observed_high"]})
+        for row in told["bins"]
+    ]
+    _bars(ax, bins, color=style.PALETTE[0])
+    ax.set(xlabel="probability", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), title="Candidates that are real")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def bias(parts: dict[str, list[dict]]) -> Figure:

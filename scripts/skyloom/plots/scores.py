@@ -10,7 +10,7 @@ from . import style
 
 MARKED = {0.1: "v", 0.5: "s", 0.9: "^"}
 """Probabilities marked along the curves, and their markers."""
-_CELLS = LinearSegmentedColormap.from_list("cells", ["#FFFFFF", style.PALETTE[5], style.PALETTE[0]])
+CELLS = LinearSegmentedColormap.from_list("cells", ["#FFFFFF", style.PALETTE[5], style.PALETTE[0]])
 
 
 def confusion(models: list[dict], classes: tuple[str, str] = ("negative", "positive")) -> Figure:
@@ -30,7 +30,7 @@ def confusion(models: list[dict], classes: tuple[str, str] = ("negative", "posit
             [[counts["true_positive"], counts["false_negative"]], [counts["false_positive"], counts["true_negative"]]]
         )
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        ax.imshow(share, cmap=_CELLS, vmin=0, vmax=1)
+        ax.imshow(share, cmap=CELLS, vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(matrix):
             colour = "white" if share[row, column] > 0.6 else style.INK
             ax.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=17, color=colour)
