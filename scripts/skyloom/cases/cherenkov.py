@@ -99,9 +99,9 @@ class Simulate(Section):
     """The simulated maps; each has its truth."""
 
     shards: Annotated[int, Field(ge=1, le=200)] = Field(1, description="Jobs that simulate the maps of one split.")
-    train: Count = Field(1200, description="Maps whose candidates train the network of positions.")
-    validation: Count = Field(400, description="Maps that calibrate the chain and choose the threshold.")
-    test: Count = Field(400, description="Maps that are only measured on.")
+    train: Count = Field(1000, description="Maps whose candidates train the network of positions.")
+    validation: Count = Field(300, description="Maps that calibrate the chain and choose the threshold.")
+    test: Count = Field(300, description="Maps that are only measured on.")
     published: Count = Field(
         300, description="Others, in the published setting: one source of one Crab for 100 s, an even background."
     )
@@ -118,7 +118,7 @@ class Simulate(Section):
 class Examples(Section):
     """How many simulated examples train the networks that see whole maps."""
 
-    maps: Count = Field(1000, description="Maps with the photons of sources that are in them.")
+    maps: Count = Field(800, description="Maps with the photons of sources that are in them.")
     published: Count = Field(1200, description="Maps in the published setting, for the published networks.")
     validation: Fraction = Field(0.15, description="As many more, as a share, choose the epoch.")
 
