@@ -14,7 +14,7 @@ import keras  # noqa: E402  (it reads its environment when it is imported)
 from skyloom.learn import losses  # noqa: E402
 from skyloom.learn.losses import LOSSES  # noqa: E402
 
-MAPS = ("l1_ssim", "msle", "focal", "cross_entropy", "dice", "dice_cross_entropy", "l1")
+MAPS = ("l1_ssim", "msle", "focal", "cross_entropy", "dice", "dice_cross_entropy", "focal_cross_entropy", "l1")
 HALF_LOG_2_PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -121,6 +121,21 @@ def test_focal_of_an_empty_map_asks_for_nothing_but_silence():
     empty = np.zeros((2, 16, 20, 1))
     quiet, loud = (value(LOSSES["focal"](), empty, np.full(empty.shape, p)) for p in (0.001, 0.5))
     assert 0 <= quiet < 1e-3 < loud
+
+
+def test_focal_cross_entropy_is_equation_4_of_lin_2017_and_bids_what_is_likely():
+    random = np.random.default_rng(6)
+    y, p = random.integers(0, 2, (3, 8, 9, 1)), random.uniform(0.01, 0.99, (3, 8, 9, 1))
+    right = np.where(y == 1, p, 1 - p)
+    assert value(LOSSES["focal_cross_entropy"](), y, p) == pytest.approx(
+        np.mean(-((1 - right) ** 2) * np.log(right)), 1e-4
+    )
+    # Emission of one pixel in two is as likely as not, whatever the pixels without any are.
+    given = np.zeros((1, 8, 8, 1))
+    given[0, ::2] = 1
+    shares = np.linspace(0.02, 0.98, 97)
+    found = [value(LOSSES["focal_cross_entropy"](), given, np.full(given.shape, share)) for share in shares]
+    assert shares[np.argmin(found)] == pytest.approx(0.5, abs=0.011)
 
 
 def test_dice_is_the_overlap_of_map_and_mask():
@@ -239,6 +254,7 @@ def test_the_names_are_those_of_the_configuration():
         "cross_entropy",
         "dice",
         "dice_cross_entropy",
+        "focal_cross_entropy",
         "l1",
         "gaussian_nll",
         "student_nll",

@@ -428,6 +428,7 @@ class ChainModel(Model):
         "cross_entropy",
         "dice",
         "dice_cross_entropy",
+        "focal_cross_entropy",
         "gaussian_nll",
         "student_nll",
         "angle_nll",

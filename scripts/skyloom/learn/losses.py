@@ -170,6 +170,28 @@ class DiceCrossEntropy(Dice):
         return super().call(y_true, y_pred) + 2 * self._cross_entropy.call(y_true, y_pred)
 
 
+class FocalCrossEntropy(keras.losses.BinaryFocalCrossentropy):
+    """Focal loss of a mask: binary cross entropy in which a pixel counts less the better it is told already.
+
+    Parameters
+    ----------
+    gamma : float
+        Power of the error of the prediction, which the pixel's cross entropy is multiplied by.
+
+    Notes
+    -----
+    Lin et al. (2017, arXiv:1708.02002, eq. 4), as Keras has it, without the balance of classes. `Focal` is for centres.
+    """
+
+    def __init__(self, gamma: float = 2.0, name: str = "focal_cross_entropy", **options):
+        """Set the power; `options` are those of `keras.losses.Loss`."""
+        super().__init__(gamma=gamma, name=name, **options)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each sample, shape (n,)."""
+        return _mean(super().call(y_true, y_pred))
+
+
 class GaussianNLL(keras.losses.Loss):
     """Negative log-likelihood of a value under a Gaussian whose mean and log variance are predicted.
 
@@ -320,9 +342,11 @@ def _sum(values):
 class Photons(keras.losses.Loss):
     """Negative log-likelihood of which events of a counts map are photons of sources.
 
-    Notes ----- Each of the n events in a pixel is a photon with the predicted share, so that k of them are with a
-    binomial probability, of which the part that does not depend on the share is left out. It is divided by the square
-    root of the map's counts, its noise, so that a long exposure does not outweigh all short ones.
+    Notes
+    -----
+    Each of the n events in a pixel is a photon with the predicted share, so that k of them are with a binomial
+    probability, of which the part that does not depend on the share is left out. It is divided by the square root of
+    the map's counts, its noise, so that a long exposure does not outweigh all short ones.
     """
 
     def __init__(self, name: str = "photons", **options):
@@ -341,6 +365,7 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
     "l1_ssim": L1SSIM,
     "focal": Focal,
     "cross_entropy": CrossEntropy,
+    "focal_cross_entropy": FocalCrossEntropy,
     "dice": Dice,
     "dice_cross_entropy": DiceCrossEntropy,
     "l1": L1,
