@@ -325,9 +325,9 @@ use rule compare_fields as compare_finders with:
             labels={"figure": "classical finders"},
         ),
     log:
-        "<logs>/{case}/compare_finders.log",
+        "<logs>/{case}/compare_fields_finders.log",
     benchmark:
-        "<logs>/benchmarks/{case}/compare_finders.tsv"
+        "<logs>/benchmarks/{case}/compare_fields_finders.tsv"
     wildcard_constraints:
         case=one_of(having("finders")),
     params:
