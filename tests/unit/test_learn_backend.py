@@ -52,6 +52,18 @@ def child(code, *arguments, **environment):
     )
 
 
+def test_what_keras_only_has_wrappers_for_is_not_imported_with_it_and_can_be_afterwards():
+    code = """
+import sys
+from skyloom.learn import backend
+backend.start(1)
+print([name for name in ("sklearn", "pandas", "matplotlib", "jax") if name in sys.modules])
+import sklearn, pandas, matplotlib
+"""
+    done = child(code, KERAS_BACKEND="tensorflow")
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
 @pytest.mark.parametrize("other", ["jax", "torch"])
 def test_networks_train_on_another_backend_and_equal_weights_predict_alike(other, tmp_path):
     if importlib.util.find_spec(other) is None:

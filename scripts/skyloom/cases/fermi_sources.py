@@ -82,14 +82,14 @@ class Simulate(Section):
     """The simulated patches; each has its truth."""
 
     shards: Annotated[int, Field(ge=1, le=200)] = Field(1, description="Jobs that simulate the patches of one split.")
-    train: Count = Field(180, description="Patches whose candidates train the networks behind the map.")
+    train: Count = Field(140, description="Patches whose candidates train the networks behind the map.")
     validation: Even = Field(
-        96,
+        80,
         description="Patches that calibrate the chain and choose the threshold; half of them are the same sky upon the "
         "other diffuse emission, for the systematic errors.",
     )
-    test: Count = Field(72, description="Patches that are only measured on.")
-    other_tracer: Count = Field(72, description="The first of them once more, upon the other diffuse emission.")
+    test: Count = Field(56, description="Patches that are only measured on.")
+    other_tracer: Count = Field(56, description="The first of them once more, upon the other diffuse emission.")
     sky: Sky = Sky()
     observation: Observation = Observation()
 
@@ -103,7 +103,7 @@ class Simulate(Section):
 class Examples(Section):
     """How many simulated examples train the network that sees whole patches."""
 
-    maps: Count = Field(260, description="Patches with a map of the sources in them.")
+    maps: Count = Field(220, description="Patches with a map of the sources in them.")
     validation: Fraction = Field(0.1, description="As many more, as a share, choose the epoch.")
 
 

@@ -14,6 +14,9 @@ import numpy as np
 
 from ..errors import UserError
 
+_UNUSED = ("jax", "matplotlib", "pandas", "sklearn")
+"""Keras has wrappers for these, and TensorFlow converters; nothing here calls them, and they take a third of the import."""
+
 
 def start(threads: int, device: str = "auto", gpus: int = 0) -> str:
     """Prepare the backend: no chatter, a fixed number of threads, operations that give the same bits each time.
@@ -141,7 +144,8 @@ class Replicas:
 def _tensorflow(threads: int) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
-    with _quiet():
+    with _quiet(), _hidden(_UNUSED):
+        import keras  # noqa: F401
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
     threading = tf.config.threading
@@ -182,3 +186,15 @@ def _quiet() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _hidden(names: Sequence[str]) -> Iterator[None]:
+    """Let modules that were not imported yet look as if they were not installed."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import numpy as np
 from astropy.table import Table
-from sklearn.linear_model import LogisticRegression
 
 from ..detect.match_sources import match_sources
 from ..errors import UserError
@@ -67,6 +66,9 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
 
 def probability_of(given: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, float]:
     """Return weights and bias of the log odds that a detection is real, of features (n, k) and what is (n,)."""
+    # Not at the head: a search needs no scikit-learn, whose import takes longer than that of all else here.
+    from sklearn.linear_model import LogisticRegression
+
     if true.all():
         # Without a false detection there is nothing to fit; then the map's own odds serve.
         return np.array([1.0, *np.zeros(given.shape[1] - 1)]), 0.0

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import numpy as np
 from astropy.table import Table
-from sklearn.linear_model import LogisticRegression
 
 from ..detect.match_sources import values
 from ..errors import UserError
@@ -70,6 +69,9 @@ def kind_features(islands: Table) -> np.ndarray:
 
 def logistic(given: np.ndarray, true: np.ndarray) -> dict:
     """Return a logistic regression of features (n, k) as lists: their means and scales, weights and bias."""
+    # Not at the head: a search needs no scikit-learn, whose import takes longer than that of all else here.
+    from sklearn.linear_model import LogisticRegression
+
     mean, scale = given.mean(axis=0), np.maximum(given.std(axis=0), 1e-6)
     if true.all() or not true.any():
         # Nothing to fit: all that is known is how often it is so.

@@ -5,7 +5,6 @@ from dataclasses import asdict
 import numpy as np
 from astropy.table import Table
 from scipy.optimize import minimize_scalar
-from sklearn.metrics import roc_curve
 
 from ..detect.match_sources import accepted, values
 from ..errors import UserError
@@ -137,6 +136,9 @@ def _candidates(truth: Table, found: Table) -> np.ndarray:
 
 def _roc(scored: Table, true: np.ndarray, core: np.ndarray) -> dict:
     """Return the area under the ROC, and the best thresholds (Youden 1950), of probability and classifier."""
+    # Not at the head: a search needs no scikit-learn, whose import takes longer than that of all else here.
+    from sklearn.metrics import roc_curve
+
     label = true[core]
     if label.all() or not label.any():
         return {"area": None, "probability": None, "classifier": None}
