@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UserError
 
 _UNUSED = ("jax", "matplotlib", "pandas", "sklearn")
-"""Keras has wrappers for these, and TensorFlow converters; nothing here calls them, and they take a third of the import."""
+"""Keras has wrappers for these, TensorFlow converters; nothing here calls them, and they take a third of the import."""
 
 
 def start(threads: int, device: str = "auto", gpus: int = 0) -> str:
