@@ -69,13 +69,6 @@ def test_a_copy_elsewhere_has_nothing_to_do(finished, tmp_path):
     assert finished.copy(tmp_path / "elsewhere").planned() == {}
 
 
-def test_one_core_gives_the_same_catalog(finished, clean_project):
-    project = clean_project("one_core")
-    project.snakemake(f"{RESULTS}/catalog.csv", "--cores", "1")
-    for name in ("csv", "ecsv", "vot", "fits", "reg", "moc.fits"):
-        assert digest(project.path / RESULTS / f"catalog.{name}") == digest(finished.path / RESULTS / f"catalog.{name}")
-
-
 def test_no_truth_is_needed_to_search(finished, tmp_path):
     project = finished.copy(tmp_path / "blind")
     folder = project.path / RESULTS / "alma_cubes"
