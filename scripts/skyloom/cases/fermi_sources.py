@@ -82,7 +82,7 @@ class Simulate(Section):
     """The simulated patches; each has its truth."""
 
     shards: Annotated[int, Field(ge=1, le=200)] = Field(1, description="Jobs that simulate the patches of one split.")
-    train: Count = Field(140, description="Patches whose candidates train the networks behind the map.")
+    train: Count = Field(180, description="Patches whose candidates train the networks behind the map.")
     validation: Even = Field(
         80,
         description="Patches that calibrate the chain and choose the threshold; half of them are the same sky upon the "
