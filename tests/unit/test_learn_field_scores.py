@@ -248,3 +248,6 @@ def test_searches_stand_side_by_side():
     assert list(table["chain"]) == ["one", "other"] and np.ma.is_masked(table["seconds"][1])
     lines = field_scores.comparison_markdown(table).splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert "megapixels/s" in lines[3]
+    without = field_scores.comparison_markdown(field_scores.comparison_table({"test": scores}, "split"))
+    assert "second" not in without and lines[5].rsplit(" | ", 2)[0].replace("one", "test") + " |" in without

@@ -17,6 +17,8 @@ CERTAIN = 6.0
 CLASSES = ("NDE", "DE", "DEU")
 """No diffuse emission to be seen, diffuse emission, and such that is uncertain; as the Planck clusters in LoTSS have
 been told apart (Botteon et al. 2022, A&A 660, A78)."""
+TIMES = {"seconds": "seconds", "megapixels_per_second": "megapixels/s"}
+"""Columns that only a search which was timed has, and their heads."""
 LIMITS = (1.0, 2.0, 3.0)
 """Mean surface brightness above which completeness is told [rms]."""
 
@@ -375,29 +377,29 @@ def comparison_table(results: dict[str, dict], what: str = "chain") -> Table:
             "completeness": one["components"]["all"]["completeness"]["value"],
         }
         row |= {"flux_ratio": one["flux"]["ratio"]["value"], "kind_right": one["kinds"]["one_of_four"]["value"]}
-        rows.append(row | {name: one.get(name) for name in ("seconds", "megapixels_per_second")})
+        rows.append(row | {name: one.get(name) for name in TIMES})
     return with_masks(rows)
 
 
 def comparison_markdown(table: Table) -> str:
-    """Return `comparison_table` in Markdown."""
+    """Return `comparison_table` in Markdown, with times only if there are any."""
+    times = [name for name in TIMES if not np.ma.getmaskarray(table[name]).all()]
+    told = "; pixels; islands; seconds a field,\nand megapixels a second." if times else "; pixels; islands."
+    head = [table.colnames[0], "fields", *CLASSES, "accuracy", "precision", "false negatives", "IoU", "Dice"]
+    head += ["islands real", "pieces found", "flux over true", "kind", *(TIMES[name] for name in times)]
     lines = [
         "Fields told right of those without emission to be seen (NDE), with such (DE), and with uncertain emission",
-        "(DEU); accuracy, precision and false negatives of all, with intervals; pixels; islands; seconds a field,",
-        "and megapixels a second.",
+        f"(DEU); accuracy, precision and false negatives of all, with intervals{told}",
         "",
-        f"| {table.colnames[0]} | fields | NDE | DE | DEU | accuracy | precision | false negatives | IoU | Dice "
-        "| islands real | pieces found | flux over true | kind | seconds | megapixels/s |",
-        "|" + "---|" * 16,
+        f"| {' | '.join(head)} |",
+        "|" + "---|" * len(head),
     ]
     for row in table:
         cells = [row[table.colnames[0]], row["fields"]]
         cells += [_plain(row, f"{part.lower()}_right") for part in CLASSES]
         cells += [_with_ends(row, name) for name in ("accuracy", "precision", "false_negatives")]
         cells += [_plain(row, name) for name in ("iou", "dice", "purity", "completeness", "flux_ratio", "kind_right")]
-        lines.append(
-            "| " + " | ".join(map(str, [*cells, _plain(row, "seconds"), _plain(row, "megapixels_per_second")])) + " |"
-        )
+        lines.append(f"| {' | '.join(map(str, cells + [_plain(row, name) for name in times]))} |")
     return "\n".join(lines) + "\n"
 
 
