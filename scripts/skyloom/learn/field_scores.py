@@ -17,7 +17,7 @@ CERTAIN = 6.0
 CLASSES = ("NDE", "DE", "DEU")
 """No diffuse emission to be seen, diffuse emission, and such that is uncertain; as the Planck clusters in LoTSS have
 been told apart (Botteon et al. 2022, A&A 660, A78)."""
-TIMES = {"seconds": "seconds", "megapixels_per_second": "megapixels/s"}
+TIMES = {"seconds": "seconds a field", "megapixels_per_second": "megapixels/s"}
 """Columns that only a search which was timed has, and their heads."""
 LIMITS = (1.0, 2.0, 3.0)
 """Mean surface brightness above which completeness is told [rms]."""
@@ -384,12 +384,12 @@ def comparison_table(results: dict[str, dict], what: str = "chain") -> Table:
 def comparison_markdown(table: Table) -> str:
     """Return `comparison_table` in Markdown, with times only if there are any."""
     times = [name for name in TIMES if not np.ma.getmaskarray(table[name]).all()]
-    told = "; pixels; islands; seconds a field,\nand megapixels a second." if times else "; pixels; islands."
+    told = ["pixels", "islands"] + ["times"] * bool(times)
     head = [table.colnames[0], "fields", *CLASSES, "accuracy", "precision", "false negatives", "IoU", "Dice"]
     head += ["islands real", "pieces found", "flux over true", "kind", *(TIMES[name] for name in times)]
     lines = [
         "Fields told right of those without emission to be seen (NDE), with such (DE), and with uncertain emission",
-        f"(DEU); accuracy, precision and false negatives of all, with intervals{told}",
+        f"(DEU); accuracy, precision and false negatives of all, with intervals; {'; '.join(told)}.",
         "",
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
