@@ -384,12 +384,11 @@ def comparison_table(results: dict[str, dict], what: str = "chain") -> Table:
 def comparison_markdown(table: Table) -> str:
     """Return `comparison_table` in Markdown, with times only if there are any."""
     times = [name for name in TIMES if not np.ma.getmaskarray(table[name]).all()]
-    told = ["pixels", "islands"] + ["times"] * bool(times)
     head = [table.colnames[0], "fields", *CLASSES, "accuracy", "precision", "false negatives", "IoU", "Dice"]
     head += ["islands real", "pieces found", "flux over true", "kind", *(TIMES[name] for name in times)]
     lines = [
         "Fields told right of those without emission to be seen (NDE), with such (DE), and with uncertain emission",
-        f"(DEU); accuracy, precision and false negatives of all, with intervals; {'; '.join(told)}.",
+        "(DEU); accuracy, precision and false negatives of all, with intervals; pixels; islands; times, if taken.",
         "",
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
