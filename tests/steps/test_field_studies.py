@@ -75,22 +75,24 @@ def test_finders_are_compared_by_their_own_thresholds(fields, tmp_path):
     assert (tmp_path / "peers.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_search_that_finds_nothing_is_a_row(fields, tmp_path, capsys):
-    words = ["--seed", 1, "--names", "photutils", "nothing"]
+def test_a_search_that_finds_no_island_is_a_row_by_its_mean_probability(fields, tmp_path, capsys):
+    words = ["--seed", 1, "--names", "photutils", "nothing", "faint"]
     for split in ("validation", "test"):
         path = detect(fields, tmp_path, "photutils", split)
-        table = read_table(path)
+        table, truth = read_table(path), read_table(fields / f"{split}.truth.ecsv")
         whole = table[np.asarray(table["island"]) == 0]
         whole["overlap"][:, field_tables.BINS // 2 :] = 0
-        whole.write(tmp_path / f"nothing_{split}.ecsv")
-        words += [f"--{split}", path, tmp_path / f"nothing_{split}.ecsv"]
+        seen = np.asarray(truth["cube"])[np.asarray(truth["visible"], bool) & (np.asarray(truth["kind"]) >= 0)]
+        for name, mean in (("nothing", 0.0), ("faint", np.where(np.isin(whole["cube"], seen), 0.02, 0.001))):
+            whole["region_mean"] = mean
+            whole.write(tmp_path / f"{name}_{split}.ecsv")
+        words += [f"--{split}", path, *(tmp_path / f"{name}_{split}.ecsv" for name in ("nothing", "faint"))]
         words += [f"--{split}-truths", fields / f"{split}.truth.ecsv"]
     step("compare_fields", *given({}), *words, "--table", tmp_path / "t.csv", "--text", tmp_path / "t.md")
-    row = read_table(tmp_path / "t.csv")[1]
-    assert (
-        row["chain"] == "nothing" and row["false_negatives"] == 1 and row["completeness"] == 0 and row["nde_right"] == 1
-    )
-    assert "nothing is taken for it" in capsys.readouterr().out
+    _, nothing, faint = read_table(tmp_path / "t.csv")
+    assert (nothing["false_negatives"], nothing["completeness"], nothing["nde_right"]) == (1, 0, 1)
+    assert (faint["accuracy"], faint["false_negatives"], faint["completeness"]) == (1, 0, 0)
+    assert "R alone tells" in capsys.readouterr().out
 
 
 def test_a_finder_that_there_is_not(fields, tmp_path):

@@ -14,6 +14,7 @@ from .metrics import proportion
 SHARED = 0.25
 """An island is real if emission that can be seen covers this share of its pixels."""
 _ONE_SIGMA = 68.27
+_SMALLEST = 1e-6
 FEWEST = 15
 """Matched islands that are enough for a scale of their fluxes."""
 LARGEST_SCALE = 2.0
@@ -162,7 +163,7 @@ def calibrate(truth: Table, detections: Table, settings) -> dict:
         "field_threshold": best_threshold(
             chance(by_output["emission"], field_features(fields, "emission")), there[:, 0], settings.purity
         ),
-        "region_threshold": best_threshold(np.nan_to_num(values(fields, "region_mean")), there[:, 0], settings.purity),
+        "region_threshold": best_threshold(_region(fields), there[:, 0], settings.purity),
         "reached": {
             "reached": bool(kept.any() and real[kept].mean() >= settings.purity),
             "detections": int(kept.sum()),
@@ -179,13 +180,36 @@ def are_real(islands: Table) -> np.ndarray:
     return (values(islands, "island") > 0) & (values(islands, "true_share") >= SHARED)
 
 
-def nothing_found(detections: Table) -> Table:
-    """Return detections as `apply` does, of networks that have learnt nothing: no island and no field has emission."""
-    result = detections.copy()
-    for name in ("probability", "kind_probability", "field_probability", *(f"field_{name}" for name in KINDS)):
+def by_region(truth: Table, given: Table, found: Table, settings) -> tuple[dict, Table]:
+    """Return the calibration of a search that has found no island, and its detections as `apply` gives them.
+
+    A field is then told by R alone, the mean probability in the box of 2 R500, as published; none if R is 0 everywhere.
+
+    Parameters
+    ----------
+    truth, given : astropy.table.Table
+        Of the validation fields.
+    found : astropy.table.Table
+        Detections in other fields.
+    settings : skyloom.cases.diffuse_radio.Search
+        `purity` is used.
+    """
+    fields = fields_of(given)
+    there, region = present(truth, fields)[:, 0], _region(fields)
+    fitted = logistic(np.log10(region + _SMALLEST)[:, None], there)
+    threshold = max(best_threshold(region, there, settings.purity), _SMALLEST)
+    result, region = found.copy(), _region(found)
+    whole = values(found, "island") == 0
+    probability = np.where(region > 0, chance(fitted, np.log10(region + _SMALLEST)[:, None]), 0).round(6)
+    for name in ("kind_probability", *(f"field_{name}" for name in KINDS)):
         result[name] = 0.0
-    result["candidate"], result["kind"] = False, -1
-    return result
+    result["field_probability"], result["probability"] = probability, np.where(whole, probability, 0)
+    result["candidate"], result["kind"] = whole & (region >= threshold), -1
+    return {"region_threshold": threshold}, result
+
+
+def _region(rows: Table) -> np.ndarray:
+    return np.nan_to_num(values(rows, "region_mean"))
 
 
 def trained(truth: Table, pixel: float) -> dict:
