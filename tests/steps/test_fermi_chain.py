@@ -26,8 +26,8 @@ SIMULATE = {
 }
 EXAMPLES = {"maps": 128}
 SEARCH = {"bands": BANDS, "width": 12.8, "years": 10.0, "event_type": "FB", "purity": 0.8, "lowest_score": 0.03}
-SOURCES = {"network": "band_unet", "dataset": "maps", "loss": "cross_entropy", "epochs": 8, "batch_size": 4}
-SOURCES |= {"learning_rate": 3e-3}
+SOURCES = {"network": "band_unet", "dataset": "maps", "loss": "cross_entropy", "epochs": 12, "batch_size": 8}
+SOURCES |= {"learning_rate": 4e-3}
 OTHER = {"network": "candidate_net", "dataset": "candidates", "epochs": 6, "batch_size": 16, "flip_online": False}
 LOSSES = {"real": "logistic", "kind": "categorical", "flux": "student_nll", "position": "student_nll"}
 

@@ -159,3 +159,11 @@ def test_duplicates_are_found_by_content():
     found = duplicated_files(Table(rows=rows, names=("product_id", "filename", "status", "data_sha256")))
     assert [tuple(row) for row in found] == [("p2", "b", "x", "a")]
     assert len(duplicated_files(Table(rows=rows[2:3], names=("product_id", "filename", "status", "data_sha256")))) == 0
+
+
+def test_a_split_without_an_example_is_said_and_leaves_no_file(tmp_path):
+    text = np.array(["a"])
+    one = Samples(np.ones((1, 8, 8, 2), np.float32), np.array([1], np.int8), text, text, text)
+    with pytest.raises(UserError, match=r"a\.h5: there is no example for its split validation; simulate more"):
+        write_dataset(tmp_path / "a.h5", {"train": iter([one]), "validation": iter([])}, {})
+    assert list(tmp_path.iterdir()) == []

@@ -84,6 +84,11 @@ def write_dataset(
         The samples of `SPLITS`, or of some of them; of an iterable one part is in memory at a time.
     attrs : mapping
         Attributes of the file: case, seed, config_hash, version.
+
+    Raises
+    ------
+    UserError
+        If an iterable of samples is empty.
     """
     import h5py
 
@@ -94,6 +99,11 @@ def write_dataset(
             for part in [samples] if isinstance(samples, Samples) else samples:
                 _append(group, part.x)
                 rest.append(replace(part, x=np.zeros(0)))
+            if not rest:
+                raise UserError(
+                    f"{path}: there is no example for its split {name}; simulate more observations, or train the "
+                    "networks before it for longer, so that they find something."
+                )
             whole = joined(rest)
             kind = np.float32 if whole.y.dtype.kind == "f" else np.int8
             group.create_dataset("y", data=whole.y.astype(kind, copy=False))
