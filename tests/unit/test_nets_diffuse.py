@@ -55,8 +55,9 @@ def test_diffuse_net_does_not_see_farther_than_it_says():
     rows, columns = np.nonzero(changed)
     assert changed[256, 256]
     assert max(np.abs(rows - 256).max(), np.abs(columns - 256).max()) < diffuse_net.REACH
-    # It sees all of a halo and its surroundings.
-    assert changed[256 - 100, 256] and changed[256, 256 + 100]
+    # It sees all of a halo and its surroundings; at a single pixel, rounding may hide so small a change.
+    for seen in (rows, columns):
+        assert seen.min() <= 256 - 100 and seen.max() >= 256 + 100
 
 
 def test_the_way_up_sees_the_way_down():
