@@ -128,23 +128,22 @@ def test_numbers_with_an_exponent_are_numbers(root):
     assert load(overrides=user, root=root)[1]["disk_winds"].models["first"].learning_rate == 1e-3
 
 
-def test_loading_is_quick_and_imports_nothing_heavy():
+def test_loading_imports_nothing_heavy():
     code = """
-        import sys, time
+        import sys
         from skyloom.config.load import load
         load()
-        heavy = {"numpy", "astropy", "tensorflow", "keras", "pandas"} & set(sys.modules)
-        print(time.process_time(), *heavy)
+        print(*{"numpy", "astropy", "tensorflow", "keras", "pandas"} & set(sys.modules))
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    times = []
-    for _ in range(3):
-        out = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=environment, capture_output=True, check=True
-        ).stdout.split()
-        assert len(out) == 1, f"loading the configuration imports {out[1:]}"
-        times.append(float(out[0]))
-    assert min(times) < 0.5
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "\n"
 
 
 # What is refused

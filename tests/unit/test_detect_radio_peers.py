@@ -82,7 +82,7 @@ def test_where_wavelets_fail_the_image_is_searched_without_them(monkeypatch):
             source = type("Gaussian", (), {"centre_pix": (32, 40), "size_pix": (20.0, 20.0, 0.0), "peak_flux": 1.0})
             return type("Result", (), {"gaussians": [source]})
 
-    monkeypatch.setattr(radio_peers, "_import_bdsf", lambda: Bdsf)
+    monkeypatch.setattr(radio_peers, "import_bdsf", lambda: Bdsf)
     image = np.zeros((80, 80), np.float32)
     seen = radio_peers.RadioImage(image, image + 0.01, image, (4.0, 4.0, 0.0), 5.0, 150.0)
     there = FINDERS["pybdsf"](seen)

@@ -53,7 +53,9 @@ class Project:
 
 
 def environment():
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+    """Return the environment of a run, in which Python keeps what it has compiled."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return given | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
 
 
 def fresh(path: Path) -> Project:

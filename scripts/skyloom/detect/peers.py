@@ -8,6 +8,7 @@ as the source seems, its spectrum is the sum over the box, and the line is the h
 """
 
 import contextlib
+import gc
 import io
 import logging
 import shutil
@@ -192,11 +193,11 @@ def pybdsf_detections(cube: Cube, name: int | str = 0, thresh_pix: float = 4.0, 
         return _catalogue(name, [])
     # PyBDSF reports on the terminal, of a missing matplotlib even on import.
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-        bdsf = _import_bdsf()
+        bdsf = import_bdsf()
         path = Path(folder) / "integrated.fits"
         fits_to = _Fits(cube)
         fits.writeto(path, image, _header(cube, 2, tuple(fits_to.point[3:])))
-        try:
+        with running_bdsf():
             result = bdsf.process_image(
                 str(path),
                 outdir=folder,
@@ -208,8 +209,6 @@ def pybdsf_detections(cube: Cube, name: int | str = 0, thresh_pix: float = 4.0, 
                 frequency=float(np.mean(cube.frequency)),
             )
             found = [_of_bdsf(result, source, fits_to) for source in result.sources]
-        finally:
-            _close_log()
     return _measured(cube, name, found, image)
 
 
@@ -826,7 +825,8 @@ def _header(cube: Cube, axes: int, beam: tuple[float, float, float]) -> fits.Hea
     return header
 
 
-def _import_bdsf():
+def import_bdsf():
+    """Return PyBDSF, or raise a UserError."""
     try:
         import bdsf
     except ImportError:
@@ -836,12 +836,22 @@ def _import_bdsf():
     return bdsf
 
 
-def _close_log() -> None:
-    """Close the log that PyBDSF leaves open, in a folder that is about to be deleted."""
-    log = logging.getLogger("PyBDSF")
-    for handler in list(log.handlers):
-        handler.close()
-        log.removeHandler(handler)
+@contextlib.contextmanager
+def running_bdsf():
+    """Let PyBDSF's calls of the garbage collector be short, and close its log, which is in a folder to be deleted.
+
+    It collects some twenty to fifty times an image, and each time the collector would look at every object of all that
+    is imported, which takes far longer than the search.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        log = logging.getLogger("PyBDSF")
+        for handler in list(log.handlers):
+            handler.close()
+            log.removeHandler(handler)
 
 
 def _of_bdsf(result, source, fits_to: _Fits) -> Seen:

@@ -17,7 +17,7 @@ from astropy.io import fits
 from scipy import ndimage
 
 from .noise import robust_rms
-from .peers import _close_log, _import_bdsf
+from .peers import import_bdsf, running_bdsf
 
 FWHM = math.sqrt(8 * math.log(2))
 WIDTH = 3.0
@@ -133,7 +133,7 @@ def pybdsf_wavelets(seen: RadioImage, thresh_pix: float = 4.0, thresh_isl: float
     found = np.zeros(seen.image.shape, np.float32)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        bdsf = _import_bdsf()
+        bdsf = import_bdsf()
         path = Path(folder) / "field.fits"
         fits.writeto(path, seen.image[None, None], _header(seen))
         options = {
@@ -145,16 +145,15 @@ def pybdsf_wavelets(seen: RadioImage, thresh_pix: float = 4.0, thresh_isl: float
             "thresh_isl": thresh_isl,
             "frequency": seen.frequency * 1e6 if math.isfinite(seen.frequency) else 1.5e8,
         }
-        try:
+        with running_bdsf():
             try:
-                result = bdsf.process_image(str(path), atrous_do=True, atrous_jmax=LARGEST, **options)
-            except ValueError:  # the moments of some island of a wavelet's image are beyond its arithmetic
-                result = bdsf.process_image(str(path), **options)
-            gaussians = [(g.centre_pix, g.size_pix, float(g.peak_flux)) for g in result.gaussians]
-        except RuntimeError:  # it finds nothing at all
-            gaussians = []
-        finally:
-            _close_log()
+                try:
+                    result = bdsf.process_image(str(path), atrous_do=True, atrous_jmax=LARGEST, **options)
+                except ValueError:  # the moments of some island of a wavelet's image are beyond its arithmetic
+                    result = bdsf.process_image(str(path), **options)
+                gaussians = [(g.centre_pix, g.size_pix, float(g.peak_flux)) for g in result.gaussians]
+            except RuntimeError:  # it finds nothing at all
+                gaussians = []
     for (x, y), (major, minor, pa), peak in gaussians:
         if major >= WIDE * seen.width and math.isfinite(major * minor * pa * peak):
             _add_gaussian(found, x, y, max(major, 1.0), max(minor, 1.0), pa, peak)
