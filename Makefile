@@ -46,7 +46,10 @@ report: setup  ## results/report.zip (CONFIG as for run)
 	@$(BIN)/python scripts/write_report.py $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadscope --no-loadscope-reorder --durations 20 -m "not services and not slurm"
+	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 8 --dist loadscope --no-loadscope-reorder --durations 20 -m "not services and not slurm and not environments"
+
+test-envs: setup  ## every step in its own environment, built from PyPI (20 minutes)
+	$(BIN)/python -m pytest -m environments
 
 test-services: setup  ## the ALMA query against a real TAP server on loopback (needs Debian and root; installs packages)
 	$(BIN)/python -m pytest -m services
@@ -86,4 +89,4 @@ lock:  ## requirements/*.txt from requirements/*.in (needs uv)
 clean:  ## remove results and logs of every run
 	rm -rf results logs .snakemake
 
-.PHONY: help setup run plan report test test-services test-slurm lint docs publish rulegraph lock clean
+.PHONY: help setup run plan report test test-envs test-services test-slurm lint docs publish rulegraph lock clean

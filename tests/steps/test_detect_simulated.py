@@ -147,9 +147,18 @@ def bad(tmp_path_factory, shard):
             lambda bad, models: {"observations": bad / "no.h5"},
             "no.h5: no such file; it should be a shard of simulated cubes",
         ),
-        (lambda bad, models: {"observations": bad / "page.h5"}, "page.h5: cannot be read as simulated cubes"),
-        (lambda bad, models: {"observations": bad / "short.h5"}, "short.h5: cannot be read as simulated cubes"),
-        (lambda bad, models: {"observations": bad / "other.h5"}, "other.h5: cannot be read as simulated cubes"),
+        (
+            lambda bad, models: {"observations": bad / "page.h5"},
+            "page.h5: cannot be read as a shard of simulated cubes",
+        ),
+        (
+            lambda bad, models: {"observations": bad / "short.h5"},
+            "short.h5: cannot be read as a shard of simulated cubes",
+        ),
+        (
+            lambda bad, models: {"observations": bad / "other.h5"},
+            "other.h5: cannot be read as a shard of simulated cubes",
+        ),
         (lambda *_: {"settings": '{"map_threshold": 0.'}, "--settings: not valid JSON"),
         (lambda *_: {"settings": {"map_treshold": 0.2}}, "did you mean `map_threshold`"),
         (lambda *_: {"settings": {"map_threshold": 2}}, "`map_threshold` is 2, but should be a number, 0 to 1"),

@@ -143,7 +143,10 @@ def bad(tmp_path_factory):
         (lambda *_: {"all_settings": SETTINGS | {"examples": {"map": 3}}}, "did you mean `maps`"),
         (lambda bad, models: {"observations": [bad / "no.h5"]}, "no.h5: no such file"),
         (lambda bad, models: {"observations": [bad / "page.h5"]}, "page.h5: cannot be read as"),
-        (lambda bad, models: {"observations": [bad / "other.h5"]}, "other.h5: cannot be read as simulated cubes"),
+        (
+            lambda bad, models: {"observations": [bad / "other.h5"]},
+            "other.h5: cannot be read as a shard of simulated cubes",
+        ),
         (lambda bad, models: {"truths": [bad / "page.ecsv"]}, "page.ecsv: cannot be read as truth of observations"),
         (lambda bad, models: {"models": ["map=no.keras"]}, "no.keras: no such file"),
         (lambda *_: {"truths": []}, "--truths: 0 for 1 files of --observations; give one for each"),

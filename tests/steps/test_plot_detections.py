@@ -119,7 +119,7 @@ def test_a_cube_without_detections_is_drawn(tmp_path, searched, capsys):
     ("option", "file", "message"),
     [
         ("cubes", "no.h5", "no.h5: no such file"),
-        ("cubes", "page.h5", "page.h5: cannot be read as simulated cubes"),
+        ("cubes", "page.h5", "page.h5: cannot be read as a shard of simulated cubes"),
         ("truth", "page.ecsv", "page.ecsv: cannot be read as truth"),
         ("detections", "no.ecsv", "no.ecsv: no such file; it should be detections"),
         ("calibration", "page.json", "page.json: not valid JSON"),

@@ -1,7 +1,7 @@
 """The workflow on one core, and with one environment a step where packages are to be had.
 
 The results are those of two cores and of the project's environment, and a package that a step's file lacks shows here.
-Two cases run from the query to the plots; of the others, which share most steps, the networks and what is their own.
+`make test-envs` runs every step in its environment; `make test` those of one case from the query to the plots.
 """
 
 import os
@@ -12,31 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from skyloom.learn.variants import VARIANTS
-
 from .conftest import ROOT, TINY, environment
+from .test_studies import ABLATION, QUICK, SLOW, ablation_of_one_part
+from .test_workflow import RESULTS
 
 SERVICE = ROOT / "tests/services/conda"
 # A network that leads to Zenodo or VizieR is not to be had in a test.
 STEPS = sorted({path.stem for path in (ROOT / "envs").glob("*.yaml")} - {"fetch_irfs", "fetch_clusters"})
-RESULTS = "results/tiny"
-WHOLE = ("disk_winds", "cherenkov")
-FIRST_NETWORKS = {"alma_cubes": "blobs", "fermi_sources": "sources", "diffuse_radio": "diffuse"}
-CASE = f"{RESULTS}/disk_winds"
-# `all` leaves these out.
-STUDIES = [
-    f"{CASE}/plots/tuning.png",
-    f"{CASE}/ablation/everything.json",
-    "docs/measured/disk_winds.md",
-    f"{RESULTS}/resources.csv",
-    f"{RESULTS}/alma_cubes/peers.csv",
-    f"{RESULTS}/cherenkov/peers.csv",
-    f"{RESULTS}/cherenkov/embedded/stacks/manifest.ecsv",
-    f"{RESULTS}/cherenkov/models/cleaner.tflite",
-    f"{RESULTS}/fermi_sources/peers.csv",
-    f"{RESULTS}/diffuse_radio/peers.csv",
-    f"{RESULTS}/diffuse_radio/fine_tuning.csv",
-]
+FIRST_NETWORKS = {"alma_cubes": "blobs", "cherenkov": "cleaner", "fermi_sources": "sources", "diffuse_radio": "diffuse"}
 
 
 def packages(folder: Path) -> tuple[Path, str]:
@@ -58,6 +41,37 @@ def called_in(folder: Path, uv: Path, *command: str, timeout: int = 4500) -> sub
     return subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs the workflow with environments, and why these cannot be had, or nothing."""
+    uv, missing = packages(tmp_path)
+    command = [sys.executable, "-m", "snakemake", "--configfile", TINY, "--rerun-triggers", "mtime", "input", "params"]
+    if not missing:
+        command += ["--sdm", "conda", "--conda-prefix", str(tmp_path / "environments")]
+
+    def run(project, *arguments):
+        done = called_in(project.path, uv, *command, *arguments)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+    return run, missing
+
+
+def same_catalog(case, one, two):
+    for name in ("csv", "ecsv", "vot", "fits", "reg", "moc.fits"):
+        here, there = (project.path / f"{RESULTS}/{case}/catalog.{name}" for project in (one, two))
+        assert here.read_bytes() == there.read_bytes(), (case, name)
+
+
+@pytest.mark.slow
+def test_a_case_on_one_core_and_with_environments_gives_the_same_catalog(finished, clean_project, run):
+    run, missing = run
+    project = clean_project("conda")
+    run(project, "--cores", "1", "--config", "run={cases: [disk_winds]}")
+    same_catalog("disk_winds", project, finished)
+    if missing:
+        pytest.skip(f"steps without an environment of their own: {missing}")
+
+
 def test_other_cases_on_one_core_are_the_same(finished, tmp_path):
     project = finished.copy(tmp_path / "one_core")
     folder = project.path / RESULTS
@@ -72,48 +86,34 @@ def test_other_cases_on_one_core_are_the_same(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_core_and_an_environment_for_each_step_give_the_same_catalogs(finished, clean_project, tmp_path):
-    uv, missing = packages(tmp_path)
-    project = clean_project("conda")
-    command = [sys.executable, "-m", "snakemake", "--configfile", TINY, "--rerun-triggers", "mtime", "input", "params"]
-    if not missing:
-        command += ["--sdm", "conda", "--conda-prefix", str(tmp_path / "environments")]
-    done = called_in(project.path, uv, *command, "--cores", "1", "--config", f"run={{cases: [{', '.join(WHOLE)}]}}")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    for case in WHOLE:
-        for name in ("csv", "ecsv", "vot", "fits", "reg", "moc.fits"):
-            one, two = (run.path / f"{RESULTS}/{case}/catalog.{name}" for run in (project, finished))
-            assert one.read_bytes() == two.read_bytes(), (case, name)
-    if missing:
-        pytest.skip(f"steps without an environment of their own: {missing}")
+@pytest.mark.environments
+def test_every_step_runs_in_its_environment(finished, clean_project, tmp_path, run):
+    run, missing = run
+    assert not missing, missing
+    whole = clean_project("whole")
+    run(whole, "--cores", "1", "--config", "run={cases: [disk_winds, cherenkov]}")
+    for case in ("disk_winds", "cherenkov"):
+        same_catalog(case, whole, finished)
 
-    studies = finished.copy(tmp_path / "studies")
-    for path in (studies.path / "logs/tiny").rglob("*.log"):
+    # Of the others, all that follows from the test's simulations, and the search of a chunk.
+    rest = finished.copy(tmp_path / "rest")
+    for path in (rest.path / "logs/tiny").rglob("*.log"):
         path.unlink()
-    for case in FIRST_NETWORKS:
-        for path in (studies.path / RESULTS / case).glob("simulated/test_000.*"):
+    for case in ("alma_cubes", "fermi_sources", "diffuse_radio"):
+        for path in (rest.path / RESULTS / case).glob("simulated/test_000.*"):
             path.unlink()
-        (studies.path / RESULTS / case / "embedded/sources/chunk_000.objects.ecsv").unlink()
-    command += ["--cores", "2"]
-    done = called_in(studies.path, uv, *command, "--", *STUDIES, "all")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    assert (studies.path / f"{RESULTS}/catalog.csv").read_bytes() == (
-        finished.path / f"{RESULTS}/catalog.csv"
-    ).read_bytes()
-    # One part of the ablation stands for all of them: their trainings differ in a setting only.
-    for variant in VARIANTS:
-        if variant != "everything":
-            shutil.copy(studies.path / STUDIES[1], studies.path / f"{CASE}/ablation/{variant}.json")
-    done = called_in(studies.path, uv, *command, "--", f"{CASE}/plots/ablation.png")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        (rest.path / RESULTS / case / "embedded/sources/chunk_000.objects.ecsv").unlink()
+    run(rest, "--cores", "2", "--", *QUICK, *SLOW, "all")
+    same_catalog(".", rest, finished)
+    ablation_of_one_part(rest)
+    run(rest, "--cores", "2", "--", ABLATION)
     # Known sources stand in the catalog, too, so that they come last.
     known = tmp_path / "known.csv"
     known.write_text("name,ra,dec,flux\nA,120.0,45.0,1e-9\nB,305.0,40.0,2e-9\n")
     reference = f"cases={{fermi_sources: {{reference: {{file: {known}, flux: flux}}}}}}"
-    done = called_in(studies.path, uv, *command, "--config", reference, "--", f"{RESULTS}/fermi_sources/reference.csv")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    run(rest, "--cores", "2", "--config", reference, "--", f"{RESULTS}/fermi_sources/reference.csv")
 
-    names = {path.name for run in (project, studies) for path in (run.path / "logs/tiny").rglob("*.log")}
+    names = {path.name for project in (whole, rest) for path in (project.path / "logs/tiny").rglob("*.log")}
     assert [step for step in STEPS if not any(name.startswith(step) for name in names)] == []
     made = {path.stem for path in (tmp_path / "environments").glob("*.yaml")}
     contents = {(ROOT / f"envs/{step}.yaml").read_text() for step in STEPS}

@@ -110,8 +110,6 @@ def without_plots(planned):
         ("scripts/skyloom/catalog/writers.py", {"build_catalog", "merge_catalogs"}),
         ("scripts/acknowledge.py", {"acknowledge"}),
         ("resources/columns.yaml", {"build_catalog", "merge_catalogs"}),
-        ("scripts/skyloom/config/load.py", set()),
-        ("scripts/tune.py", set()),
         ("scripts/skyloom/learn/cube_chain.py", {"make_examples", "train", *AFTER_CHAIN}),
         ("scripts/skyloom/nets/line_net.py", {"make_examples", "train", *AFTER_CHAIN}),
         ("scripts/skyloom/learn/detection_scores.py", AFTER_CHAIN - {"detect_simulated"} | SPLITS),
@@ -119,14 +117,30 @@ def without_plots(planned):
         ("scripts/skyloom/nets/photon_net.py", {"make_examples", "train", *AFTER_CHAIN, *SPLITS}),
         ("scripts/search.py", {"search", "build_catalog", "merge_catalogs"}),
         ("scripts/score_detections.py", {"score_detections", *SPLITS}),
-        ("scripts/skyloom/nets/blobs_finder.py", set()),
-        ("scripts/skyloom/detect/peers.py", set()),
-        ("scripts/skyloom/detect/gamma_peers.py", set()),
     ],
 )
 def test_an_edited_file_reruns_what_depends_on_it(finished, path, rules):
     with edited(finished.path / path, lambda text: text + "\n# edited\n"):
         assert without_plots(finished.planned()) == rules
+
+
+NOT_OF_ALL = (
+    "skyloom/config/load",
+    "tune",
+    "skyloom/nets/blobs_finder",
+    "skyloom/detect/peers",
+    "skyloom/detect/gamma_peers",
+)
+
+
+def test_files_and_settings_of_other_targets_rerun_nothing(finished, tmp_path):
+    extra = tmp_path / "extra.yaml"
+    cubes = "alma_cubes: {peers: [photutils], variants: {boxes: {deblend: false}}}"
+    extra.write_text(f"cases: {{disk_winds: {{tune: {{trials: 3}}}}, {cubes}}}\n")
+    with contextlib.ExitStack() as stack:
+        for name in NOT_OF_ALL:
+            stack.enter_context(edited(finished.path / f"scripts/{name}.py", lambda text: text + "\n# edited\n"))
+        assert finished.planned(configs=[extra]) == {"write_config": 1}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +153,6 @@ def test_an_edited_file_reruns_what_depends_on_it(finished, path, rules):
             "calibrate: {purity: 0.9}",
             {"calibrate", "evaluate", "compare_models", "infer", "build_catalog", "merge_catalogs"},
         ),
-        ("tune: {trials: 3}", set()),
     ],
 )
 def test_an_edited_setting_reruns_what_depends_on_it(finished, tmp_path, setting, rules):
@@ -158,8 +171,6 @@ def test_an_edited_setting_reruns_what_depends_on_it(finished, tmp_path, setting
             "simulate: {test: 4}",
             {"simulate", "detect_simulated", "score_detections", "build_catalog", "merge_catalogs"},
         ),
-        ("peers: [photutils]", set()),
-        ("variants: {boxes: {deblend: false}}", set()),
     ],
 )
 def test_an_edited_setting_of_a_search_reruns_what_depends_on_it(finished, tmp_path, setting, rules):
