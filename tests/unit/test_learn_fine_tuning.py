@@ -1,18 +1,17 @@
 """Fine-tuning: frozen layers stay, the rest learns, and augmentation keeps image and map together."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skyloom.cases.diffuse_radio import FineTuning
 from skyloom.learn import fine_tuning
 from skyloom.learn.datasets import Samples
 from skyloom.nets import diffuse_net
 
-SETTINGS = SimpleNamespace(trained=0.3, epochs=2, batch_size=2)
+SETTINGS = FineTuning(trained=0.3, epochs=2, batch_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_frozen_layers_stay_and_the_others_learn(network):
     )
     assert loss == other, "the same numbers give the same network"
     start = fine_tuning.fine_tuned(
-        network, samples(8, 1), samples(4, 2), SimpleNamespace(trained=0.3, epochs=0, batch_size=2),
+        network, samples(8, 1), samples(4, 2), SETTINGS.model_copy(update={"epochs": 0}),
         3e-2, False, "asinh", (1, "test"),
     )[1]  # fmt: skip
     assert loss < start

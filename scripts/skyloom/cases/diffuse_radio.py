@@ -209,6 +209,9 @@ class FineTuning(Section):
     )
     epochs: Count = Field(12, description="Epochs at most.")
     batch_size: Count = Field(4, description="Tiles a step.")
+    loss: Literal["cross_entropy", "dice", "dice_cross_entropy", "focal_cross_entropy"] = Field(
+        "dice_cross_entropy", description="What the training makes small; best the network's own."
+    )
     learning_rates: list[Scale] = Field(
         [3e-4, 1e-3, 3e-3], min_length=1, description="Learning rates that are tried; the validation loss chooses."
     )

@@ -47,7 +47,7 @@ def fine_tuned(
     training, validation : Samples
         Tiles (`skyloom.learn.field_examples.tiles`).
     settings : skyloom.cases.diffuse_radio.FineTuning
-        `trained`, `epochs` and `batch_size` are used.
+        `trained`, `epochs`, `batch_size` and `loss` are used.
     rate : float
         Learning rate.
     augment : bool
@@ -58,7 +58,7 @@ def fine_tuned(
     keys : tuple
         What the random numbers follow from.
     """
-    goal = task(SimpleNamespace(network=network.name, loss="dice_cross_entropy", target=None))
+    goal = task(SimpleNamespace(network=network.name, loss=settings.loss, target=None))
     tuned = keras.models.clone_model(network)
     tuned.set_weights(network.get_weights())
     layers = [layer for layer in tuned.layers if layer.weights]
