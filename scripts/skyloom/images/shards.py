@@ -51,13 +51,13 @@ class Shards:
             If the file does not hold such observations.
         """
         with self._opened(path) as file:
-            for name, stored in sorted(file.get(self.group, {}).items()):
+            for name, stored in sorted(file[self.group].items()):
                 yield int(name), get(file, stored)
 
     def count(self, path: str | Path) -> int:
         """Return how many observations a shard holds."""
         with self._opened(path) as file:
-            return len(file.get(self.group, {}))
+            return len(file[self.group])
 
     def split_of(self, path: str | Path) -> str:
         """Return which split the observations of a shard are for.
