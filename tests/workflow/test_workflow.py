@@ -230,7 +230,7 @@ def test_two_runs_in_one_folder_and_an_interrupted_one(finished, clean_project, 
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list((project.path / RESULTS).rglob("*.ecsv")) and time.monotonic() < deadline:
             time.sleep(0.2)
         second = project.snakemake("--cores", "1", configs=[one_case], check=False)
