@@ -35,6 +35,7 @@ class Shards:
         count = 0
         with written_whole(path) as part, h5py.File(part, "w") as file:
             file.attrs.update(attrs)
+            file.create_group(self.group)
             for number, one in numbered:
                 put(file, f"{self.group}/{number:06d}", one)
                 count += 1
