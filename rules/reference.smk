@@ -1,4 +1,4 @@
-# Outside `all`: a case's catalog beside one of known sources, which the settings name.
+# Outside `all`: a case's catalog beside one of known sources, which the settings name, and beside moments of its cubes.
 
 
 rule compare_reference:
@@ -39,4 +39,46 @@ rule compare_reference:
     shell:
         "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
         " --catalog {input.catalog} --moc {input.moc}"
+        " --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"
+
+
+rule compare_moments:
+    input:
+        catalog="<results>/{case}/catalog.ecsv",
+        manifests=chunks("<results>/{case}/{archive}/fits/manifest_{chunk}.ecsv", "searched"),
+        script="scripts/compare_moments.py",
+        library=library("scripts/compare_moments.py"),
+    output:
+        table=report(
+            "<results>/{case}/moments.csv",
+            caption="../report/moments.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"table": "lines and moments"},
+        ),
+        text="<results>/{case}/moments.md",
+        figure=report(
+            "<results>/{case}/plots/moments.png",
+            caption="../report/moments.rst",
+            category="{case}",
+            subcategory="metrics",
+            labels={"figure": "lines and moments"},
+        ),
+    log:
+        "<logs>/{case}/compare_moments.log",
+    benchmark:
+        "<logs>/benchmarks/{case}/compare_moments.tsv"
+    wildcard_constraints:
+        case=one_of(having("peers")),
+    conda:
+        "../envs/compare_moments.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
+    params:
+        settings=settings("search"),
+    shell:
+        "python {input.script} --case {wildcards.case} --settings {params.settings:q}"
+        " --catalog {input.catalog} --manifests {input.manifests}"
         " --table {output.table} --text {output.text} --figure {output.figure} > {log:q} 2>&1"

@@ -11,6 +11,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from cube_fixtures import CASE, ROOT, SEARCH, calibrate, manifest_row, networks, step, write_manifest, write_pair
 
+from skyloom.detect.cube_moments import SPEED_OF_LIGHT as LIGHT
+from skyloom.detect.cube_moments import ranges
 from skyloom.files import read_table
 
 DATA = ROOT.parent / "shared/data/alma_cubes"
@@ -23,7 +25,6 @@ CUBES = {
     "SDC335": "small_perplanebeam_SDC335.fits",
 }
 HYDROGEN = 1.420405752  # GHz
-LIGHT = 299792.458  # km/s
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +76,26 @@ def test_the_quasar_is_within_half_a_beam_of_the_image_s_peak(found, name):
     assert row["peak_flux"] == pytest.approx(np.nanmax(image), rel=0.1)
 
 
-def test_the_line_of_ngc_3256_is_that_of_the_moments(found):
-    data, header, wcs = opened("NGC 3256")
-    row = rows_of(found[1], "NGC 3256")[0]
-    x, y = (int(round(float(at))) for at in wcs.celestial.world_to_pixel_values(row["ra"], row["dec"]))
-    frequency = header["CRVAL3"] + (np.arange(len(data)) + 1 - header["CRPIX3"]) * header["CDELT3"]
-    rms = 1.4826 * np.median(np.abs(data - np.median(data, axis=(1, 2), keepdims=True)))
-    line = np.where(data[:, y, x] > 3 * rms, data[:, y, x], 0)
-    centre = np.sum(line * frequency) / line.sum()
-    fwhm = np.sqrt(8 * np.log(2) * np.sum(line * (frequency - centre) ** 2) / line.sum())
-    width = row["line_width"] / LIGHT * row["line_frequency"] * 1e9
-    assert row["line_frequency"] * 1e9 == pytest.approx(centre, abs=0.1 * fwhm)
-    assert width == pytest.approx(fwhm, rel=0.1)
+def test_the_line_range_of_ngc_3256_is_that_of_spectral_cube_s_moments(tmp_path, made):
+    search(tmp_path, made)
+    catalog = {name: tmp_path / f"catalog.{name}" for name in ("csv", "ecsv", "votable", "fits", "regions", "moc")}
+    columns = ROOT / "resources/columns.yaml"
+    found = {kind: tmp_path / f"{kind}.ecsv" for kind in ("objects", "predictions", "fields")}
+    step("build_catalog", case=CASE, settings={}, columns=columns, config_hash="abcdef012345", **found, **catalog)
+    outputs = {"table": tmp_path / "moments.csv", "text": tmp_path / "moments.md", "figure": tmp_path / "moments.png"}
+    given = {"catalog": catalog["ecsv"], "manifests": tmp_path / "manifest.ecsv"}
+    step("compare_moments", case=CASE, settings=SEARCH, **given, **outputs)
+    table = read_table(outputs["table"])
+    rows = table[table["source_file"] == CUBES["NGC 3256"]]
+    assert len(rows) and not np.ma.getmaskarray(rows["cube_width"]).any()
+    for row in rows:
+        assert row["moment_width"] == pytest.approx(row["cube_width"], rel=0.1)
+        width = row["cube_width"] / LIGHT * row["cube_frequency"]
+        assert row["moment_frequency"] == pytest.approx(row["cube_frequency"], abs=0.1 * width)
+    (of_file,) = ranges(rows)
+    low, high = of_file["cube_low"], of_file["cube_high"]
+    assert (of_file["moment_low"], of_file["moment_high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
+    assert of_file["moment_high"] - of_file["moment_low"] == pytest.approx(high - low, rel=0.1)
 
 
 def test_a_velocity_axis_needs_a_rest_frequency_and_says_so(tmp_path, found, made):

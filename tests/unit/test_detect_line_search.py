@@ -357,6 +357,50 @@ def test_the_errors_of_a_fit_hold(fwhm, snr):
     assert np.mean(right, axis=0) == pytest.approx(0.68, abs=0.12)
 
 
+@given(st.floats(20, 44), st.floats(2.5, 9), st.floats(0.1, 0.9), st.floats(0.3, 1.2), st.floats(-0.5, 2))
+def test_moments_give_mean_and_width_of_a_line_of_any_shape(centre, fwhm, share, shift, continuum):
+    first, second = centre - share * shift * fwhm, centre + (1 - share) * shift * fwhm
+    spectrum = line(first, fwhm, 1 - share, continuum) + line(second, fwhm, share)
+    variance = (fwhm / FWHM) ** 2 + share * (1 - share) * (shift * fwhm) ** 2
+    width = FWHM * np.sqrt(variance)
+    mean, moment_fwhm, *_ = search.line_moments(spectrum, 1e-6, centre, width)
+    assert mean == pytest.approx(centre, abs=0.02 * fwhm)
+    assert moment_fwhm == pytest.approx(width, rel=0.02)
+
+
+def test_a_wing_belongs_to_the_line_and_a_bowl_does_not():
+    wing = line(30, 4, 1.0) + line(22, 6, 0.05)
+    plain, winged, bowled = (
+        search.line_moments(spectrum, 0.002, 30, 4) for spectrum in (line(30, 4, 1.0), wing, wing - line(37, 3, 0.2))
+    )
+    assert plain[:2] == pytest.approx((30, 4), rel=0.01)
+    weight = np.array([4, 0.05 * 6]) / 4.3
+    mean = np.sum(weight * [30, 22])
+    variance = np.sum(weight * (np.square([4 / FWHM, 6 / FWHM]) + np.square(np.array([30, 22]) - mean)))
+    assert winged[:2] == pytest.approx((mean, FWHM * np.sqrt(variance)), rel=0.02)
+    assert bowled[:2] == pytest.approx(winged[:2], rel=0.03)
+
+
+@pytest.mark.parametrize(("fwhm", "snr"), [(3.0, 30.0), (8.0, 30.0), (8.0, 100.0)])
+def test_the_errors_of_moments_hold(fwhm, snr):
+    rng, within = generator(3, fwhm, snr), []
+    for _ in range(400):
+        centre = 32 + rng.uniform(-0.5, 0.5)
+        spectrum = line(centre, fwhm, snr, 0.5 * snr) + rng.standard_normal(CHANNELS)
+        fitted = search.fit_line(spectrum, 1.0, centre, fwhm)
+        mean, width, mean_error, width_error = search.line_moments(spectrum, 1.0, *fitted[:2])
+        within.append((abs(mean - centre) < mean_error, abs(width - fwhm) < width_error))
+    assert np.mean(within, axis=0) == pytest.approx([0.6827, 0.6827], abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "noise", "z"),
+    [(line(30, 4, 1.0), 0.01, np.nan), (line(30, 4, 1.0), 10.0, 30.0), (np.zeros(CHANNELS), 1.0, 30.0)],
+)
+def test_what_the_noise_hides_has_no_moments(spectrum, noise, z):
+    assert np.isnan(search.line_moments(spectrum, noise, z, 4.0)).all()
+
+
 def test_gaps_change_no_fit_and_noise_is_none():
     spectrum = line(30, 6, 0.03, 0.01)
     spectrum[[28, 35]] = np.nan

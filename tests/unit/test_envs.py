@@ -21,6 +21,7 @@ PACKAGES = {
     "matplotlib": "matplotlib-base",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "spectral_cube": "spectral-cube",
     "tensorflow": "tensorflow-cpu",
     "yaml": "pyyaml",
 }

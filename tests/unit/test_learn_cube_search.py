@@ -298,6 +298,8 @@ def test_line_fluxes_are_those_of_the_sky(file, simulated, table):
         assert row["line_flux"] == pytest.approx(wanted["line_flux"], rel=0.1)
         assert row["line_flux_error"] > 0.04 * row["line_flux"]
         assert row["line_width"] == pytest.approx(line.fwhm * velocity, rel=0.15)
+        assert row["moment_width"] == pytest.approx(line.fwhm * velocity, abs=4 * row["moment_width_error"])
+        assert row["mean_frequency"] == pytest.approx(row["line_frequency"], abs=4 * row["mean_frequency_error"])
         assert row["continuum"] == pytest.approx(0.003, abs=4 * row["continuum_error"])
 
 
@@ -305,6 +307,7 @@ def rows_of(file, line_frequency=None, **values):
     """Return what is said of one source with these values, others being plain ones."""
     plain = {"cube": 0, "x": 20.0, "y": 21.0, "z": 10.0, "line_fwhm": 5.0, "flux": 0.02, "continuum": 0.005}
     plain |= {"fwhm_major": 5.0, "fwhm_minor": 3.0, "pa": 30.0, "z0": 5, "z1": 16, "x0": 10, "x1": 30, "y0": 10}
+    plain |= {"mean_z": 10.4, "moment_fwhm": 6.0, "mean_z_error": 0.6, "moment_fwhm_error": 0.7}
     plain |= {"y1": 30, "z_error": 0.5, "line_fwhm_error": 0.4, "flux_error": 0.003, "continuum_error": 0.004}
     table = cube_chain.detection_table([plain | values])
     table["peak_flux"], table["rms"] = 0.01, 1e-3
@@ -313,7 +316,7 @@ def rows_of(file, line_frequency=None, **values):
 
 @given(st.floats(0, CHANNELS - 1), st.floats(100, 800))
 def test_redshifts_follow_from_the_rest_frequency(file, z, rest):
-    row = rows_of(file, rest, z=z)
+    row = rows_of(file, rest, z=z, mean_z=z)
     frequency = 230 + (z - (CHANNELS - 1) / 2) * 0.01
     assert row["line_frequency"] == pytest.approx(frequency, abs=1e-9)
     assert row["line_frequency_error"] == pytest.approx(0.005, rel=1e-6)
@@ -323,6 +326,10 @@ def test_redshifts_follow_from_the_rest_frequency(file, z, rest):
     assert row["line_width"] == pytest.approx(5 * 0.01 / frequency * C, rel=1e-6)
     assert row["line_flux"] == pytest.approx(0.015 * 11 * 0.01 / frequency * C, rel=1e-6)
     assert row["line_flux_error"] == pytest.approx(0.005 * 11 * 0.01 / frequency * C, rel=1e-6)
+    assert row["moment_width"] == pytest.approx(1.2 * row["line_width"], rel=1e-6)
+    assert row["moment_width_error"] == pytest.approx(0.7 * 0.01 / frequency * C, rel=1e-6)
+    assert row["mean_frequency"] == row["line_frequency"]
+    assert row["mean_frequency_error"] == pytest.approx(0.006, rel=1e-6)
 
 
 def test_the_rest_frequency_of_the_settings_comes_before_that_of_the_file(tmp_path, simulated, file):
@@ -333,8 +340,17 @@ def test_the_rest_frequency_of_the_settings_comes_before_that_of_the_file(tmp_pa
 
 
 def test_a_source_without_a_line_has_none_of_its_numbers(file):
-    row = rows_of(file, z=np.nan, line_fwhm=np.nan, z0=0, z1=CHANNELS)
-    for name in ("channel", "line_frequency", "line_width", "line_flux", "redshift", "redshift_error"):
+    row = rows_of(file, z=np.nan, line_fwhm=np.nan, mean_z=np.nan, moment_fwhm=np.nan, z0=0, z1=CHANNELS)
+    for name in (
+        "channel",
+        "mean_frequency",
+        "moment_width",
+        "line_frequency",
+        "line_width",
+        "line_flux",
+        "redshift",
+        "redshift_error",
+    ):
         assert np.isnan(row[name]), name
     assert row["flux"] == 0.02 and row["frequency"] == pytest.approx(230)
 
@@ -376,7 +392,8 @@ def test_the_shape_that_is_seen_is_the_convolved_one(shape, beam):
 
 
 PLAIN_FILE = {"flags": [], "shape": (128, 256, 256), "beam_pixels": (8.9, 7.6, 80.0)}
-PLAIN_ROW = {"x": 120.0, "y": 130.0, "line_fwhm": 6.0, "fwhm_major": 5.0}
+PLAIN_ROW = {"x": 120.0, "y": 130.0, "line_fwhm": 6.0, "line_fwhm_error": 0.1, "fwhm_major": 5.0}
+PLAIN_ROW |= {"moment_fwhm": 6.3, "moment_fwhm_error": 0.2}
 BEAM = np.ones((3, 3))
 
 
@@ -391,8 +408,10 @@ BEAM = np.ones((3, 3))
         ("channels_untrained", {"shape": (257, 256, 256)}, {}, {}),
         ("beam_untrained", {"beam_pixels": (10.6, 7.0, 80.0)}, {}, {}),
         ("crowded", {}, {}, {"count": 9}),
-        ("line_untrained", {}, {"line_fwhm": 1.5}, {}),
-        ("line_untrained", {}, {"line_fwhm": 20.0}, {}),
+        ("line_untrained", {}, {"line_fwhm": 1.5, "moment_fwhm": 1.5}, {}),
+        ("line_untrained", {}, {"line_fwhm": 20.0, "moment_fwhm": 21.0}, {}),
+        ("line_not_gaussian", {}, {"moment_fwhm": 7.0}, {}),
+        ("line_not_gaussian", {}, {"moment_fwhm": 5.0}, {}),
         ("size_untrained", {}, {"fwhm_major": 9.5}, {}),
         ("edge", {}, {"x": 8.0}, {}),
         ("edge", {}, {"y": 250.0}, {}),
@@ -407,8 +426,18 @@ def test_each_flag_is_said_when_it_holds(flag, file, row, others):
     assert flags == [flag]
 
 
+def test_noise_alone_makes_no_line_another_shape():
+    row = PLAIN_ROW | {"moment_fwhm": 9.0, "moment_fwhm_error": 1.5}
+    assert cube_search.flags_of(row, SimpleNamespace(**PLAIN_FILE), 4, 1.0, BEAM) == []
+
+
 def test_a_source_without_a_line_is_nothing_untrained():
-    assert cube_search.flags_of(PLAIN_ROW | {"line_fwhm": np.nan}, SimpleNamespace(**PLAIN_FILE), 4, 1.0, BEAM) == []
+    assert (
+        cube_search.flags_of(
+            PLAIN_ROW | {"line_fwhm": np.nan, "moment_fwhm": np.nan}, SimpleNamespace(**PLAIN_FILE), 4, 1.0, BEAM
+        )
+        == []
+    )
 
 
 # Dirty beams

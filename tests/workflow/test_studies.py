@@ -14,6 +14,7 @@ QUICK = [
     "docs/measured/disk_winds.md",
     f"{RESULTS}/resources.csv",
     f"{RESULTS}/alma_cubes/peers.csv",
+    f"{RESULTS}/alma_cubes/moments.csv",
     f"{RESULTS}/cherenkov/embedded/stacks/manifest.ecsv",
     f"{RESULTS}/cherenkov/models/cleaner.tflite",
 ]

@@ -268,6 +268,62 @@ def fit_line(
     return float(values[1]), float(values[2]), float(errors[1]), float(errors[2])
 
 
+def line_moments(spectrum: np.ndarray, noise: float, z: float, line_fwhm: float) -> tuple[float, float, float, float]:
+    """Return mean and FWHM of a line of any shape by its first and second moment, and their errors [channel].
+
+    The FWHM is that of a Gaussian with the same second moment, ``sqrt(8 ln 2)`` times the dispersion. Summed are the
+    channels within 1.5 FWHM of the fitted line, and on from there as long as the spectrum is above three times its
+    noise; the continuum is the median of all others. Channels as far below it, the bowls of a beam that is not fully
+    known, are left out.
+
+    Parameters
+    ----------
+    spectrum : numpy.ndarray, shape (channels,)
+        Flux density.
+    noise : float
+        Its rms.
+    z, line_fwhm : float
+        Of the fitted Gaussian [channel].
+
+    Returns
+    -------
+    tuple of float
+        Mean, FWHM, and the errors of both, of the noise alone (linear propagation, channels independent); NaN without
+        a line, and where the noise is as large as the moments.
+    """
+    unknown = (np.nan,) * 4
+    if not np.isfinite(z):
+        return unknown
+    values = np.nan_to_num(spectrum)
+    inside = window(z, 1.5 * line_fwhm, len(values))
+    level, level_error = 0.0, 0.0
+    for _ in range(2):  # the second time without the channels that the first has shown to belong to the line
+        beside = values[~inside]
+        if len(beside):
+            level, level_error = float(np.median(beside)), 1.2533 * noise / np.sqrt(len(beside))
+        labels, _ = ndimage.label(inside | (values - level > 3 * noise))
+        inside = np.isin(labels, np.unique(labels[inside]))
+    inside &= values - level > -3 * noise
+    line, channels = values[inside] - level, np.flatnonzero(inside)
+    total = line.sum()
+    if total <= 3 * np.hypot(noise * np.sqrt(len(line)), level_error * len(line)):
+        return unknown
+    mean = np.sum(line * channels) / total
+    apart = channels - mean
+    variance = np.sum(line * apart**2) / total
+    if variance <= 0:
+        return unknown
+    # How much each moment changes with each channel; the continuum changes all channels together.
+    errors = [
+        np.hypot(noise * np.sqrt(np.sum(slope**2)), level_error * abs(slope.sum()))
+        for slope in (apart / total, (apart**2 - variance) / total)
+    ]
+    width, width_error = FWHM * np.sqrt(variance), FWHM * errors[1] / (2 * np.sqrt(variance))
+    if width_error > width / 2:
+        return unknown
+    return float(mean), float(width), float(errors[0]), float(width_error)
+
+
 def without_line(spectrum: np.ndarray, z: float, line_fwhm: float) -> np.ndarray:
     """Return a spectrum with the level beside a line in the line's place, out to two FWHM."""
     line = window(z, 2 * line_fwhm, len(spectrum))

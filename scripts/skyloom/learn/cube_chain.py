@@ -306,6 +306,8 @@ def _row(cube: Cube, one: search.Candidate, used: Filter, stamp: search.Focused,
     chosen = search.window(one.z, one.line_fwhm, len(cube.data))
     row = {"x": stamp.x, "y": stamp.y, "x_error": stamp.error, "y_error": stamp.error}
     row |= {"z": one.z, "line_fwhm": one.line_fwhm, "z_error": one.z_error, "line_fwhm_error": one.line_fwhm_error}
+    moments = search.line_moments(one.spectrum, one.noise, one.z, one.line_fwhm)
+    row |= dict(zip(("mean_z", "moment_fwhm", "mean_z_error", "moment_fwhm_error"), moments, strict=True))
     row |= {"score": one.score, "snr": snr, "matched_snr": stamp.snr}
     row |= {name: value for name, value in values.items() if not name.startswith("flux")}
     if row.get("fwhm_minor", 0.0) > row.get("fwhm_major", np.inf):
@@ -327,7 +329,7 @@ UNITS = {
     **dict.fromkeys(("flux", "continuum"), "Jy"),
     "pa": "deg",
 }
-COLUMNS = ("x", "y", "z", "line_fwhm", "flux", "continuum", "fwhm_major", "fwhm_minor", "pa")
+COLUMNS = ("x", "y", "z", "line_fwhm", "mean_z", "moment_fwhm", "flux", "continuum", "fwhm_major", "fwhm_minor", "pa")
 WHOLE = ("cube", "x0", "x1", "y0", "y1", "z0", "z1")
 
 

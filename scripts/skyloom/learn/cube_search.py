@@ -39,6 +39,8 @@ UNITS = {
     **dict.fromkeys(("flux", "flux_error", "continuum", "continuum_error"), "Jy"),
     **dict.fromkeys(("frequency", "line_frequency", "line_frequency_error"), "GHz"),
     **dict.fromkeys(("line_width", "line_width_error"), "km/s"),
+    **dict.fromkeys(("mean_frequency", "mean_frequency_error"), "GHz"),
+    **dict.fromkeys(("moment_width", "moment_width_error"), "km/s"),
     **dict.fromkeys(("line_flux", "line_flux_error"), "Jy km/s"),
     **dict.fromkeys(("snr", "channel", "redshift", "redshift_error")),
 }
@@ -171,6 +173,7 @@ def _placed(row: dict, cube: Cube, part) -> dict:
             row[name] /= np.sqrt(zoom["x"] * zoom["y"])
             row[f"{name}_error"] /= np.sqrt(zoom["x"] * zoom["y"])
     row["z"] += part.z.start
+    row["mean_z"] += part.z.start
     row["z0"] += part.z.start
     row["z1"] += part.z.start
     return row
@@ -211,6 +214,9 @@ def flags_of(row, file: CubeFile, count: int, zoom: float, dirty: np.ndarray | N
         flags.append("crowded")
     if np.isfinite(row["line_fwhm"]) and not 2 <= row["line_fwhm"] <= 14:
         flags.append("line_untrained")
+    difference = abs(row["moment_fwhm"] - row["line_fwhm"])
+    if difference > max(0.1 * row["line_fwhm"], 3 * np.hypot(row["moment_fwhm_error"], row["line_fwhm_error"])):
+        flags.append("line_not_gaussian")
     if row["fwhm_major"] * zoom > 9:
         flags.append("size_untrained")
     margin = beam[0]
@@ -242,7 +248,10 @@ def on_the_sky(table: Table, file: CubeFile, line_frequency: float | None) -> li
     rows = []
     for row in table:
         position = file.wcs.pixel_to_world(row["x"], row["y"]).icrs
-        at = float(np.interp(row["z"], channels, frequency)) if np.isfinite(row["z"]) else np.nan
+        at, mean = (
+            float(np.interp(row[name], channels, frequency)) if np.isfinite(row[name]) else np.nan
+            for name in ("z", "mean_z")
+        )
         velocity = SPEED_OF_LIGHT * step / at  # km/s a channel
         count = int(row["z1"] - row["z0"])
         line, line_error = row["flux"] - row["continuum"], np.hypot(row["flux_error"], row["continuum_error"])
@@ -278,6 +287,10 @@ def on_the_sky(table: Table, file: CubeFile, line_frequency: float | None) -> li
                 "line_frequency_error": float(row["z_error"]) * step,
                 "line_width": float(row["line_fwhm"]) * velocity,
                 "line_width_error": float(row["line_fwhm_error"]) * velocity,
+                "mean_frequency": mean,
+                "mean_frequency_error": float(row["mean_z_error"]) * step,
+                "moment_width": float(row["moment_fwhm"]) * velocity,
+                "moment_width_error": float(row["moment_fwhm_error"]) * velocity,
                 "line_flux": float(line) * count * velocity,
                 "line_flux_error": float(line_error) * count * velocity,
                 "redshift": rest / at - 1,

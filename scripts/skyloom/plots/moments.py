@@ -1,0 +1,40 @@
+"""Lines of the catalog beside the moments of spectral-cube."""
+
+import numpy as np
+from astropy.table import Table
+from matplotlib.figure import Figure
+
+from ..detect.cube_moments import AGREES, ESTIMATES, SPEED_OF_LIGHT, apart
+from . import style
+
+
+def widths(table: Table) -> Figure:
+    """Return the differences in mean frequency and in width of the candidates' lines, against their S/N.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Of `skyloom.detect.cube_moments.compare`.
+    """
+    figure, axes = style.new_figure(8.5, 3.6, ncols=2)
+    some = table[np.asarray(table["candidate"], bool)] if len(table) else table
+    known = [row["cube_width"] is not np.ma.masked for row in some]
+    some = some[np.array(known, bool)] if len(some) else some
+    for ax, title in zip(axes, ("Mean: difference over the width", "Width: ratio less one"), strict=True):
+        ax.axhspan(-AGREES, AGREES, color=style.LIGHT, zorder=0)
+        ax.axhline(0, color=style.GREY, lw=0.8)
+        ax.set_xlabel("S/N in the focused image")
+        ax.set_title(title)
+        ax.set_xscale("log")
+        ax.set_yscale("symlog", linthresh=2 * AGREES)
+    for kind, colour, marker in (("line", style.PALETTE[1], "x"), ("moment", style.PALETTE[0], "o")):
+        if not len(some):
+            continue
+        snr = np.ma.filled(np.ma.asarray(some["snr"], float), np.nan)
+        mean, cube = (np.ma.filled(np.ma.asarray(some[f"{of}_frequency"], float), np.nan) for of in (kind, "cube"))
+        width = np.ma.filled(np.ma.asarray(some["cube_width"], float), np.nan) / SPEED_OF_LIGHT * cube
+        look = {"marker": marker, "ls": "", "ms": 4, "color": colour, "label": f"by {ESTIMATES[kind]}"}
+        axes[0].plot(snr, (mean - cube) / width, **look)
+        axes[1].plot(snr, apart(some, kind), **look)
+        axes[1].legend()
+    return figure
