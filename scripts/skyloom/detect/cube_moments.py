@@ -181,9 +181,10 @@ def as_markdown(table: Table, files: Table) -> str:
     """
     lines = [
         "Lines of the catalog beside the moments of spectral-cube in the pixel of each source: channels above",
-        f"{ABOVE:g} times the noise, within {REACH:g} widths of the line, the continuum taken out. A pixel also has",
-        "the light of its neighbours, the catalog that of the source alone. `moments`: `mean_frequency` and",
-        "`moment_width` of the catalog; `Gaussian`: `line_frequency` and `line_width`. Widths are FWHM.",
+        f"{ABOVE:g} times the noise, which narrows faint lines, within {REACH:g} widths of the line,",
+        "the continuum taken out. A pixel also has the light of its neighbours, the catalog that of the source alone.",
+        "`moments`: `mean_frequency` and `moment_width` of the catalog; `Gaussian`: `line_frequency` and `line_width`.",
+        "Widths are FWHM.",
         "",
     ]
     if not len(table):
