@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from ..detect.cube_moments import AGREES, ESTIMATES, SPEED_OF_LIGHT, apart
 from . import style
 
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5)
+
 
 def widths(table: Table) -> Figure:
     """Return the differences in mean frequency and in width of the candidates' lines, against their S/N.
@@ -20,13 +22,18 @@ def widths(table: Table) -> Figure:
     some = table[np.asarray(table["candidate"], bool)] if len(table) else table
     known = [row["cube_width"] is not np.ma.masked for row in some]
     some = some[np.array(known, bool)] if len(some) else some
-    for ax, title in zip(axes, ("Mean: difference over the width", "Width: ratio less one"), strict=True):
+    for ax, title in zip(axes, ("Mean frequency", "Width"), strict=True):
         ax.axhspan(-AGREES, AGREES, color=style.LIGHT, zorder=0)
         ax.axhline(0, color=style.GREY, lw=0.8)
         ax.set_xlabel("S/N in the focused image")
+        ax.set_ylabel("Catalog less cube, over the width")
         ax.set_title(title)
         ax.set_xscale("log")
+        style.plain_log(ax.xaxis)
         ax.set_yscale("symlog", linthresh=2 * AGREES)
+        ax.set_yticks([sign * value for sign in (-1, 1) for value in TICKS] + [0])
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
     for kind, colour, marker in (("line", style.PALETTE[1], "x"), ("moment", style.PALETTE[0], "o")):
         if not len(some):
             continue
