@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from astropy import constants
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.stats import mad_std
@@ -13,6 +14,7 @@ from spectral_cube import SpectralCube
 from spectral_cube.utils import SpectralCubeWarning
 
 from ..learn.detection_scores import with_masks
+from .match_sources import values
 
 REACH = 3.0
 """How far from its line the moments of a source reach, in widths of the line."""
@@ -20,7 +22,7 @@ ABOVE = 3.0
 """Channels below this many times the noise do not count."""
 AGREES = 0.1
 """Lines agree if their widths do to this share of the cube's."""
-SPEED_OF_LIGHT = 299792.458
+SPEED_OF_LIGHT = constants.c.to_value("km/s")
 """km/s."""
 ESTIMATES = {"line": "Gaussian", "moment": "moments", "cube": "spectral-cube"}
 """Where a line's mean and width come from, by the start of their columns."""
@@ -61,11 +63,11 @@ def moments_at(cube: SpectralCube, place: SkyCoord, frequency: float, width: flo
         return np.nan, np.nan, "It lies outside the image."
     x, y = int(x), int(y)
     pixel = cube[:, y : y + 1, x : x + 1]
-    values = np.asarray(pixel.filled_data[:].value, float)[:, 0, 0]
-    far = np.isfinite(values) & (np.abs(cube.spectral_axis.to_value("GHz") - frequency) > REACH * width)
+    spectrum = np.asarray(pixel.filled_data[:].value, float)[:, 0, 0]
+    far = np.isfinite(spectrum) & (np.abs(cube.spectral_axis.to_value("GHz") - frequency) > REACH * width)
     if far.sum() < 8:
         return np.nan, np.nan, "The band is too narrow to tell its noise beside the line."
-    level, noise = np.median(values[far]), mad_std(values[far])
+    level, noise = np.median(spectrum[far]), mad_std(spectrum[far])
     line = pixel - level * pixel.unit
     line = line.with_mask(line > ABOVE * noise * pixel.unit)
     line = line.spectral_slab((frequency - REACH * width) * u.GHz, (frequency + REACH * width) * u.GHz)
@@ -130,9 +132,9 @@ def _row(source: Row, mean: float, width: float, reason: str) -> dict:
     row = {"id": str(source["id"]), "source_file": str(source["source_file"]), "candidate": bool(source["candidate"])}
     row |= {"snr": known(source["snr"])}
     names = ("line_frequency", "line_width", "mean_frequency", "moment_width")
-    values = [known(source[name]) for name in names] + [known(mean), known(width / mean * SPEED_OF_LIGHT)]
+    told = [known(source[name]) for name in names] + [known(mean), known(width / mean * SPEED_OF_LIGHT)]
     for number, kind in enumerate(ESTIMATES):
-        row |= {f"{kind}_frequency": values[2 * number], f"{kind}_width": values[2 * number + 1]}
+        row |= {f"{kind}_frequency": told[2 * number], f"{kind}_width": told[2 * number + 1]}
     flags = "" if np.ma.is_masked(source["flags"]) else str(source["flags"])
     return row | {"flags": flags, "reason": reason}
 
@@ -151,12 +153,12 @@ def ranges(table: Table) -> Table:
     for name in sorted(set(table["source_file"])) if len(table) else ():
         known = np.array(table["candidate"], bool) & (table["source_file"] == name)
         for kind in ESTIMATES:
-            known &= ~np.ma.getmaskarray(table[f"{kind}_width"])
+            known &= np.isfinite(values(table, f"{kind}_width"))
         if not known.any():
             continue
         row = {"source_file": name, "sources": int(known.sum())}
         for kind in ESTIMATES:
-            middle, width = (np.asarray(table[f"{kind}_{of}"][known], float) for of in ("frequency", "width"))
+            middle, width = (values(table, f"{kind}_{of}")[known] for of in ("frequency", "width"))
             half = width / SPEED_OF_LIGHT * middle / 2
             row |= {f"{kind}_low": float(np.min(middle - half)), f"{kind}_high": float(np.max(middle + half))}
         rows.append(row)
@@ -165,8 +167,7 @@ def ranges(table: Table) -> Table:
 
 def apart(table: Table, kind: str) -> np.ndarray:
     """Return how much wider than by spectral-cube the lines are by an estimate, as a share; NaN where not known."""
-    own, cube = (np.ma.filled(np.ma.asarray(table[f"{of}_width"], float), np.nan) for of in (kind, "cube"))
-    return own / cube - 1
+    return values(table, f"{kind}_width") / values(table, "cube_width") - 1
 
 
 def as_markdown(table: Table, files: Table) -> str:
@@ -217,8 +218,8 @@ def as_markdown(table: Table, files: Table) -> str:
     differences = {kind: apart(chosen, kind) for kind in ("moment", "line")}
     for number, row in enumerate(chosen):
         cells = [row["id"], f"{row['snr']:.0f}", *_line(row, "cube")]
-        for kind, values in differences.items():
-            cells += [*_line(row, kind), f"{values[number]:+.1%}" if np.isfinite(values[number]) else ""]
+        for kind, shares in differences.items():
+            cells += [*_line(row, kind), f"{shares[number]:+.1%}" if np.isfinite(shares[number]) else ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 
 from ..detect.cube_moments import AGREES, ESTIMATES, SPEED_OF_LIGHT, apart
+from ..detect.match_sources import values
 from . import style
 
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5)
@@ -20,8 +21,7 @@ def widths(table: Table) -> Figure:
     """
     figure, axes = style.new_figure(8.5, 3.6, ncols=2)
     some = table[np.asarray(table["candidate"], bool)] if len(table) else table
-    known = [row["cube_width"] is not np.ma.masked for row in some]
-    some = some[np.array(known, bool)] if len(some) else some
+    some = some[np.isfinite(values(some, "cube_width"))] if len(some) else some
     for ax, title in zip(axes, ("Mean frequency", "Width"), strict=True):
         ax.axhspan(-AGREES, AGREES, color=style.LIGHT, zorder=0)
         ax.axhline(0, color=style.GREY, lw=0.8)
@@ -37,9 +37,8 @@ def widths(table: Table) -> Figure:
     for kind, colour, marker in (("line", style.PALETTE[1], "x"), ("moment", style.PALETTE[0], "o")):
         if not len(some):
             continue
-        snr = np.ma.filled(np.ma.asarray(some["snr"], float), np.nan)
-        mean, cube = (np.ma.filled(np.ma.asarray(some[f"{of}_frequency"], float), np.nan) for of in (kind, "cube"))
-        width = np.ma.filled(np.ma.asarray(some["cube_width"], float), np.nan) / SPEED_OF_LIGHT * cube
+        snr, mean, cube = (values(some, name) for name in ("snr", f"{kind}_frequency", "cube_frequency"))
+        width = values(some, "cube_width") / SPEED_OF_LIGHT * cube
         look = {"marker": marker, "ls": "", "ms": 4, "color": colour, "label": f"by {ESTIMATES[kind]}"}
         axes[0].plot(snr, (mean - cube) / width, **look)
         axes[1].plot(snr, apart(some, kind), **look)
